@@ -1,0 +1,269 @@
+# Kindling. `make` alone prints the menu and builds nothing; docs/contributing.md explains the rest.
+#
+# What is built lies under $(BUILD), and a variant has its own folder there:
+#   make test                  build/
+#   make test SAN=address      build/san-address/     also undefined, thread
+#   make test CXX=clang++      build/clang++/
+#   make test-f64              build/f64/             real = double
+# ARGS="..." is handed to the program that is run; V=1 shows the commands.
+
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SECONDARY:
+.SUFFIXES:
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+REAL   ?= float
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+Q     := $(if $(V),,@)
+comma := ,
+space := $(subst ,, )
+
+variant := $(strip $(if $(filter double,$(REAL)),f64) $(if $(SAN),san-$(SAN)) \
+                   $(filter-out g++ c++,$(notdir $(firstword $(CXX)))))
+O := $(BUILD)$(if $(variant),/$(subst $(space),-,$(variant)))
+export KINDLING_BUILD := $(O)
+# A request that is too large fails under a sanitizer as it does without.
+export ASAN_OPTIONS ?= allocator_may_return_null=1
+export TSAN_OPTIONS ?= allocator_may_return_null=1
+
+# ---- Packages ------------------------------------------------------------------------------------
+# DEPS is what the tour and the tests need; DEPS_DEV adds the tools of developers. Names of Debian.
+DEPS     := g++ pkg-config libfmt-dev libstb-dev nlohmann-json3-dev zlib1g-dev catch2 \
+            dataset-fashion-mnist
+DEPS_DEV := clang clang-format libclang-rt-dev g++-aarch64-linux-gnu qemu-user librsvg2-bin \
+            graphviz curl
+
+package       = $(shell pkg-config $(1) 2>/dev/null)
+PACKAGE_FLAGS := $(call package,--cflags fmt zlib stb)
+LIBS          := $(call package,--libs fmt zlib stb) -pthread
+# Version 2 of Catch2 is a header alone, version 3 has a library too.
+CATCH_LIBS    := $(call package,--libs catch2)
+
+# ---- Flags ---------------------------------------------------------------------------------------
+OPT        := $(if $(SAN),-O1,-O2)
+KERNEL_OPT := $(if $(SAN),-O1,-O3)
+# SAN=fuzzer (clang only) is address and undefined together, with the coverage libFuzzer follows.
+SANITIZE   := $(if $(filter fuzzer,$(SAN)),fuzzer-no-link$(comma)address$(comma)undefined,$(SAN))
+DEBUG      := $(if $(SAN),-g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
+                          -fno-sanitize-recover=all,-g1)
+# GCC warns of its own <regex> when it compiles for a sanitizer.
+WARN       := -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
+              $(if $(SAN),$(if $(findstring clang,$(CXX)),,-Wno-maybe-uninitialized))
+DEFINES    := $(if $(filter double,$(REAL)),-DKINDLING_DOUBLE) \
+              $(if $(filter address fuzzer,$(SAN)),-DKINDLING_ASAN)
+COMPILE     = $(CXX) -std=c++20 $(OPT) $(DEBUG) $(WARN) $(DEFINES) -Iframework $(INCLUDES) \
+              $(PACKAGE_FLAGS) -pthread $(ISA) $(CXXFLAGS) -MMD -MP
+LINK        = $(CXX) $(DEBUG) $(LDFLAGS)
+
+# Every object is made again when the compiler or these flags change.
+STAMP := $(CXX) $(OPT) $(KERNEL_OPT) $(DEBUG) $(WARN) $(DEFINES) $(CXXFLAGS)
+$(O)/flags: force
+	@mkdir -p $(@D)
+	@echo '$(STAMP)' | cmp -s - $@ || echo '$(STAMP)' >$@
+
+$(O)/objects/%.o: %.cpp $(O)/flags | packages
+	@mkdir -p $(@D)
+	@echo "  compile $<"
+	$(Q)$(COMPILE) -c $< -o $@
+
+# Says in one line what is missing, before the compiler says it in a hundred.
+packages:
+	@missing=; \
+	command -v $(firstword $(CXX)) >/dev/null || missing="$$missing $(firstword $(CXX))"; \
+	for p in fmt zlib stb; do \
+	  pkg-config --exists $$p 2>/dev/null || missing="$$missing $$p"; done; \
+	for h in nlohmann/json.hpp; do \
+	  printf '#if !__has_include(<%s>)\n#error\n#endif\n' $$h \
+	    | $(CXX) -E -x c++ - >/dev/null 2>&1 || missing="$$missing $$h"; done; \
+	[ -z "$$missing" ] || { echo "missing:$$missing. Run: make deps"; exit 1; }
+
+# ---- Library: the .cpp files that framework/ORDER names ------------------------------------------
+ORDER     := $(shell sed 's/\#.*//' framework/ORDER 2>/dev/null)
+MACHINE   := $(shell $(CXX) -dumpmachine 2>/dev/null || uname -m)
+# One file for each instruction set, with its own flags; the double build has the scalar one alone.
+ISA_NAMES := scalar $(if $(filter double,$(REAL)),,$(if $(filter x86_64%,$(MACHINE)),avx2 avx512) \
+                                                   $(if $(filter aarch64% arm64%,$(MACHINE)),neon))
+NOT_HERE  := $(filter-out $(ISA_NAMES:%=kernels/isa_%.cpp),$(filter kernels/isa_%.cpp,$(ORDER)))
+# A file that ORDER names and that is missing is left out here: `make check` tells of it.
+SOURCES   := $(wildcard $(addprefix framework/,$(filter-out $(NOT_HERE),$(filter %.cpp,$(ORDER)))))
+OBJECTS   := $(SOURCES:%.cpp=$(O)/objects/%.o)
+LIB       := $(O)/libkindling.a
+
+kernels := $(O)/objects/framework/kernels
+$(kernels)/%.o:          OPT := $(KERNEL_OPT)
+# No kernel looks at errno or at floating-point traps; where they might be looked at, a compiler
+# makes vector code of neither sqrt nor a choice. The order of operations stays as it is written.
+FAST    := -ffp-contract=fast -fno-math-errno -fno-trapping-math
+$(kernels)/isa_%.o:      ISA := $(FAST)
+$(kernels)/isa_avx2.o:   ISA := $(FAST) -mavx2 -mfma
+$(kernels)/isa_avx512.o: ISA := $(FAST) -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl \
+                                -mprefer-vector-width=512
+
+$(LIB): $(OBJECTS)
+	@rm -f $@
+	$(Q)$(AR) rcs $@ $(OBJECTS)
+
+# ---- Lessons: the first word of each line of lessons/index.txt -----------------------------------
+LESSONS         := $(shell sed 's/\#.*//; s/[[:space:]].*//' lessons/index.txt 2>/dev/null)
+LESSON_BINARIES := $(LESSONS:%=$(O)/lesson-%)
+
+define lesson_rules
+$(O)/lesson-$(1): $(patsubst %.cpp,$(O)/objects/%.o,$(wildcard lessons/$(1)/*.cpp)) $(LIB)
+	$$(Q)$$(LINK) $$^ $$(LIBS) -o $$@
+$(O)/objects/lessons/$(1)/%.o: INCLUDES := -Ilessons -I$(O)/records/$(1)
+$(O)/objects/lessons/$(1)/lesson.o: $(O)/records/$(1)/records.inc
+# The recorded runs of a lesson as one C string: for each file a line "# file NAME", then its lines.
+$(O)/records/$(1)/records.inc: $(wildcard lessons/$(1)/records lessons/$(1)/records/*.tsv)
+	@mkdir -p $$(@D)
+	@{ for file in $$(sort $$(filter %.tsv,$$^)); do echo "# file $$$${file##*/}"; cat $$$$file; \
+	   done; } | sed 's/\\/\\\\/g; s/"/\\"/g; s/.*/"&\\n"/' >$$@
+	@[ -s $$@ ] || echo '""' >$$@
+.PHONY: lesson-$(1) lesson-$(firstword $(subst -, ,$(1)))
+lesson-$(1) lesson-$(firstword $(subst -, ,$(1))): $(O)/lesson-$(1)
+	@$(O)/lesson-$(1) $$(ARGS)
+endef
+$(foreach lesson,$(LESSONS),$(eval $(call lesson_rules,$(lesson))))
+
+# ---- Tests and tools -----------------------------------------------------------------------------
+objects_of = $(patsubst %.cpp,$(O)/objects/%.o,$(wildcard $(1)))
+SUPPORT   := $(call objects_of,tests/support/*.cpp)
+TESTS     := $(call objects_of,$(if $(filter double,$(REAL)),tests/f64/*.cpp, \
+                                 tests/test_*.cpp tests/lessons/*.cpp))
+FUZZERS   := $(patsubst tests/fuzz/%.cpp,$(O)/fuzz-%,$(wildcard tests/fuzz/*.cpp))
+BENCHES   := $(patsubst tests/bench/%.cpp,$(O)/bench-%,$(wildcard tests/bench/*.cpp))
+# A test is about ten times slower under ThreadSanitizer, so only those that use threads are run.
+TEST_ARGS := $(if $(filter thread,$(SAN)),[threads]$(comma)[loader]$(comma)[parallel])
+
+$(O)/objects/tests/%.o:       INCLUDES := -Itests -Ilessons
+$(O)/objects/tests/%.o:       OPT := -O1
+$(O)/objects/tests/bench/%.o: OPT := $(OPT)
+# This file holds all of Catch2 version 2, which is slow to compile and need not be fast.
+$(O)/objects/tests/support/main.o: override OPT := -O0
+$(O)/objects/tests/support/main.o: DEFINES += -DCATCH_CONFIG_RUNNER
+
+$(O)/tests: $(TESTS) $(SUPPORT) $(LIB)
+	$(Q)$(LINK) $^ $(LIBS) $(CATCH_LIBS) -o $@
+# The tests of one file: make build/only/test_tensor
+$(O)/only/%: $(O)/objects/tests/%.o $(SUPPORT) $(LIB)
+	@mkdir -p $(@D)
+	$(Q)$(LINK) $^ $(LIBS) $(CATCH_LIBS) -o $@
+$(O)/bench-%: $(O)/objects/tests/bench/%.o $(LIB)
+	$(Q)$(LINK) $^ $(LIBS) -o $@
+$(O)/fuzz-%: $(O)/objects/tests/fuzz/%.o $(LIB)
+	$(Q)$(LINK) -fsanitize=fuzzer $^ $(LIBS) -o $@
+$(O)/check $(O)/mutants: $(O)/%: $(O)/objects/tests/%.o
+	$(Q)$(LINK) $^ $(LIBS) -o $@
+$(O)/weave: $(call objects_of,docs/*.cpp)
+	$(Q)$(LINK) $^ $(LIBS) -o $@
+
+-include $(shell find $(O)/objects -name '*.d' 2>/dev/null)
+
+# ---- Targets -------------------------------------------------------------------------------------
+define install_packages
+missing=; for p in $(1); do \
+  dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' \
+    || missing="$$missing $$p"; done; \
+if [ -z "$$missing" ]; then \
+  $(if $(filter deps deps-dev,$(MAKECMDGOALS)),echo "every package is installed";) exit 0; fi; \
+if ! command -v apt-get >/dev/null; then \
+  echo "no apt-get here: see to it that these are installed:$$missing"; exit 0; fi; \
+echo "installing:$$missing"; \
+[ "$$(id -u)" = 0 ] && sudo= || sudo=sudo; \
+$$sudo apt-get update -qq || echo "the package lists are not fresh; going on with those at hand"; \
+$$sudo env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+endef
+
+## For readers
+
+help: ## this menu
+	@sed -n -e 's/^## \(.*\)/\n\1/p' \
+	        -e 's/^\([a-z][a-zA-Z0-9-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) \
+	  | expand -t 24
+
+tour: deps ## install what is missing, build, and run every lesson quickly, in order
+	@MAKE="$(MAKE)" exec lessons/tour
+
+lessons: $(LESSON_BINARIES) ## build every lesson
+
+lesson-NN: ## build and run one lesson: make lesson-02 ARGS="--quick"
+lesson-%:
+	@echo "there is no $@; there are: $(LESSONS)"; exit 2
+
+data-NAME: ## fetch a data set: make data-mnist (datasets/README.md lists them)
+data-%:
+	@datasets/fetch $*
+
+doctor: ## say in plain words what this machine has and lacks
+	@DEPS="$(DEPS)" DEPS_DEV="$(DEPS_DEV)" CXX="$(CXX)" tests/doctor
+
+deps: ## install the packages that the tour and the tests need
+	@$(call install_packages,$(DEPS))
+
+## For those who change the code
+
+build: $(LIB) ## build the library
+
+test: deps ## build and run the tests; SAN=address, undefined or thread for the sanitizers
+	@$(MAKE) run-tests
+
+test-f64: deps ## check every gradient in double precision
+	@$(MAKE) run-tests REAL=double
+
+check: $(O)/check $(O)/weave $(LESSON_BINARIES) ## check order, style, budgets and pages
+	@$(O)/check .; order=$$?; $(O)/weave --check && exit $$order
+
+docs: $(O)/weave $(LESSON_BINARIES) ## write code, output and numbers into the pages again
+	@$(O)/weave
+
+mutants: $(O)/mutants ## apply small wrong edits and see the tests fail; PART=1/6 for a sixth
+	@$(O)/mutants $(PART)
+
+fuzz: ## feed damaged input to the parsers (libFuzzer), each for SECONDS=60
+	@$(MAKE) run-fuzz CXX=clang++ SAN=fuzzer
+
+bench: $(BENCHES) ## run the benchmarks
+	@for b in $(BENCHES); do $$b $(ARGS) || exit 1; done
+
+record: ## run the experiments that are not yet recorded: make record EXP=fashion-mnist
+	@MAKE="$(MAKE)" exec lessons/record $(EXP)
+
+deps-dev: deps ## install the tools of developers: clang, clang-format, cross compiler, ...
+	@$(call install_packages,$(DEPS_DEV))
+
+install: $(LIB) ## install headers, library and pkg-config file; PREFIX=/usr/local DESTDIR=
+	@cd framework && for header in $(filter %.h,$(ORDER)); do \
+	  install -D -m 644 $$header $(DESTDIR)$(PREFIX)/include/kindling/$$header; done
+	@install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libkindling.a
+	@mkdir -p $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	@printf '%s\n' 'Name: kindling' 'Description: a deep-learning framework to read' 'Version: 0.2' \
+	  'Requires: fmt zlib stb' 'Cflags: -I$(PREFIX)/include/kindling' \
+	  'Libs: -L$(PREFIX)/lib -lkindling -pthread' >$(DESTDIR)$(PREFIX)/lib/pkgconfig/kindling.pc
+	@echo "installed in $(DESTDIR)$(PREFIX)"
+
+clean: ## remove what was built
+	rm -rf $(BUILD)
+
+# ---- Behind the targets --------------------------------------------------------------------------
+# The tests of float run the lessons and the tools, too.
+run-tests: $(O)/tests \
+           $(if $(filter double,$(REAL)),,$(LESSON_BINARIES) $(O)/check $(O)/mutants $(O)/weave)
+	@$(O)/tests $(if $(TEST_ARGS),"$(TEST_ARGS)") $(ARGS)
+
+run-fuzz: $(FUZZERS)
+	@for fuzzer in $(FUZZERS); do mkdir -p $$fuzzer-corpus && echo "$$fuzzer" \
+	  && $$fuzzer -max_total_time=$(or $(SECONDS),60) -max_len=4096 -print_final_stats=1 \
+	       -artifact_prefix=$$fuzzer- $$fuzzer-corpus tests/fuzz >$$fuzzer.log 2>&1 \
+	  && tail -n 6 $$fuzzer.log || { tail -n 30 $$fuzzer.log; exit 1; }; done
+
+force:
+.PHONY: help tour lessons lesson-NN data-NAME doctor deps build test test-f64 check docs mutants \
+        fuzz bench record deps-dev install clean packages run-tests run-fuzz force

@@ -1,0 +1,42 @@
+// Errors: one class per exit code, and ENSURE, the only macro of the project. Page:
+// docs/contributing.md
+#pragma once
+
+#include <fmt/core.h>
+
+#include <stdexcept>
+#include <string>
+
+namespace kindling {
+
+// Something was asked that cannot be done: wrong shapes, a damaged file, a misuse. Exit code 1.
+class Error : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// The command line makes no sense. Exit code 2.
+class UsageError : public Error {
+ public:
+  using Error::Error;
+};
+
+// A data set is not on this machine; the message says which command fetches it. Exit code 4.
+class DataMissing : public Error {
+ public:
+  using Error::Error;
+};
+
+// The reader pressed Ctrl-C; a checkpoint has been written by then. Exit code 130.
+class Interrupted : public Error {
+ public:
+  using Error::Error;
+};
+
+}  // namespace kindling
+
+// ENSURE(condition, "op: what is wrong: {} against {}", a, b) throws Error with the formatted text.
+#define ENSURE(condition, ...)                                             \
+  do {                                                                     \
+    if (!(condition)) throw ::kindling::Error(::fmt::format(__VA_ARGS__)); \
+  } while (false)

@@ -1,0 +1,101 @@
+// The allocator under every tensor and graph node: 64-byte aligned blocks that are kept when freed,
+// so that after the first training steps the system is asked for nothing. Page: docs/tensor.md
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+
+#include <sys/single_threaded.h>
+
+namespace kindling {
+namespace memory {
+
+inline constexpr size_t kAlignment = 64;
+
+// A block of at least `bytes` bytes, aligned to 64. Throws Error when the system has no more.
+void* allocate(size_t bytes);
+// Gives a block back; `bytes` is what allocate was asked for. Any thread may do it.
+void release(void* block, size_t bytes);
+
+struct Stats {
+  int64_t live_bytes;       // asked for and not given back
+  int64_t peak_bytes;       // the most live_bytes has been since reset_peak()
+  int64_t cached_bytes;     // held for reuse, and lost to rounding up
+  int64_t system_requests;  // times the system was asked for memory
+};
+Stats stats();
+void reset_peak();
+
+// Gives cached blocks back to the system (small blocks stay).
+void trim();
+
+// Fills every block handed out from now on with NaN, so that a test sees a read before a write.
+void poison_new_blocks(bool on);
+
+}  // namespace memory
+
+// value + delta, and the new value. While a process has a single thread (glibc knows) this needs no
+// locked instruction, which would cost 20 cycles several times per graph node.
+template <class T>
+T add_relaxed(std::atomic<T>& value, T delta, std::memory_order order = std::memory_order_relaxed) {
+  if (!__libc_single_threaded) return value.fetch_add(delta, order) + delta;
+  const T now = value.load(std::memory_order_relaxed) + delta;
+  value.store(now, std::memory_order_relaxed);
+  return now;
+}
+
+// Base of what is shared by counted handles (storages, graph nodes).
+class Counted {
+ public:
+  void retain() const { add_relaxed(count_, 1); }
+  void drop() const {
+    if (add_relaxed(count_, -1, std::memory_order_acq_rel) == 0) dispose();
+  }
+  bool unique() const { return count_.load(std::memory_order_acquire) == 1; }
+
+  Counted() = default;
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+ protected:
+  virtual ~Counted() = default;
+  virtual void dispose() const = 0;  // the last handle is gone: destroy and free
+
+ private:
+  mutable std::atomic<int> count_ = 0;
+};
+
+// A counted handle: copying shares, the last one disposes.
+template <class T>
+class Ref {
+ public:
+  Ref() = default;
+  explicit Ref(T* object) : object_(object) {
+    if (object_) object_->retain();
+  }
+  Ref(const Ref& other) : Ref(other.object_) {}
+  Ref(Ref&& other) noexcept : object_(std::exchange(other.object_, nullptr)) {}
+  Ref& operator=(Ref other) noexcept {
+    std::swap(object_, other.object_);
+    return *this;
+  }
+  ~Ref() {
+    if (object_) object_->drop();
+  }
+
+  void reset() {
+    if (T* old = std::exchange(object_, nullptr)) old->drop();
+  }
+
+  T* get() const { return object_; }
+  T* operator->() const { return object_; }
+  T& operator*() const { return *object_; }
+  explicit operator bool() const { return object_ != nullptr; }
+
+ private:
+  T* object_ = nullptr;
+};
+
+}  // namespace kindling

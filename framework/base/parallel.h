@@ -1,0 +1,38 @@
+// parallel_for: the only place where work is shared between threads. Page: docs/tensor.md
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+
+namespace kindling {
+
+// Number of threads that work on one parallel_for, this one included; at least 1.
+// At start: KINDLING_THREADS if set, otherwise the processors this process may use.
+int threads();
+void set_threads(int n);
+
+// From now on every parallel_for of the calling thread runs on this thread alone: the loader calls
+// it, so that preparing the next batch never takes the pool from the training step.
+void run_serially();
+
+namespace detail {
+using Piece = void (*)(const void* body, int64_t begin, int64_t end);
+void run_pieces(int64_t n, int64_t grain, const void* body, Piece piece);
+}  // namespace detail
+
+// Calls body(begin, end) for pieces [0, grain), [grain, 2 grain), ... that cover [0, n).
+// The pieces depend on n and grain alone, never on the number of threads, so results have the same
+// bits for any number. The first exception of a piece is thrown again here. A nested call, or one
+// from a thread that has called run_serially(), runs its pieces one after another.
+template <class Body>
+void parallel_for(int64_t n, int64_t grain, const Body& body) {
+  if (n <= 0) return;
+  if (n <= grain) return body(int64_t{0}, n);
+  detail::run_pieces(n, grain, std::addressof(body), [](const void* b, int64_t begin, int64_t end) {
+    (*static_cast<const Body*>(b))(begin, end);
+  });
+}
+
+}  // namespace kindling

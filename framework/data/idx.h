@@ -1,0 +1,27 @@
+// idx files, the format of MNIST and Fashion-MNIST, plain or compressed (.gz). Page: docs/data.md
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "data/dataset.h"
+
+namespace kindling {
+
+// Bytes with a shape: magic 0 0 8 rank, then rank big-endian 32-bit sizes, then the bytes.
+struct IdxFile {
+  Shape shape;
+  std::vector<uint8_t> bytes;
+};
+
+// Reads NAME or, if that is not there, NAME.gz. Errors name the file and what is wrong with it:
+// truncated, too long, wrong magic, sizes whose product is not what the file holds. Nothing is
+// allocated from a size before the file was found to hold it.
+IdxFile read_idx(const std::string& path);
+
+// "fashion-mnist" or "mnist": train and test, scaled by the training set's mean and deviation.
+// Looks in `folder` if given, otherwise in $KINDLING_DATA/NAME, datasets/NAME and (Fashion-MNIST)
+// the Debian package's folder. Throws DataMissing with the command that fetches the set.
+ImageData load_mnist(const std::string& name, const std::string& folder = "");
+
+}  // namespace kindling

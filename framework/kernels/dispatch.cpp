@@ -1,0 +1,63 @@
+// Which instruction set runs. Page: docs/kernels.md
+#include "kernels/dispatch.h"
+
+#include <cstdlib>
+
+#include "base/check.h"
+#include "kernels/make_table.h"
+
+namespace kindling {
+
+constinit thread_local Cost* running_cost = nullptr;
+constinit const Kernels* detail::chosen_kernels = nullptr;
+
+namespace {
+
+struct Candidate {
+  const Kernels* table;
+  bool runs_here;
+};
+
+// What is compiled in, the narrowest first.
+std::vector<Candidate> candidates() {
+  std::vector<Candidate> all = {{&kernels_scalar, true}};
+#if defined(__x86_64__) && !defined(KINDLING_DOUBLE)
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  all.push_back({&kernels_avx2, avx2});
+  all.push_back({&kernels_avx512,
+                 avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                     __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")});
+#endif
+  return all;
+}
+
+const Kernels& find(const std::string& name, const char* asked_by) {
+  std::string here, compiled;
+  for (const Candidate& c : candidates()) {
+    if (c.runs_here && c.table->name == name) return *c.table;
+    (compiled += ' ') += c.table->name;
+    if (c.runs_here) (here += ' ') += c.table->name;
+  }
+  throw UsageError(
+      fmt::format("{} '{}': this machine runs{} (compiled in:{})", asked_by, name, here, compiled));
+}
+
+}  // namespace
+
+const Kernels& detail::choose_kernels() {
+  const char* name = std::getenv("KINDLING_ISA");
+  chosen_kernels = &(name ? find(name, "KINDLING_ISA") : find(available_isas().back(), "isa"));
+  return *chosen_kernels;
+}
+
+std::vector<std::string> available_isas() {
+  std::vector<std::string> names;
+  for (const Candidate& c : candidates()) {
+    if (c.runs_here) names.push_back(c.table->name);
+  }
+  return names;
+}
+
+void set_isa(const std::string& name) { detail::chosen_kernels = &find(name, "isa"); }
+
+}  // namespace kindling

@@ -1,0 +1,148 @@
+// Every differentiable function on one page. Page: docs/ops.md
+//
+// Shapes are written [outermost, ..., innermost]. Binary functions broadcast: shapes are matched
+// from the last dimension on and a dimension of size 1 stretches; a gradient is summed back over
+// what was stretched. Axes may be negative and count from the end. Wrong shapes throw Error, naming
+// the function, the shapes and what was expected.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "autograd/backward.h"
+#include "tensor/indices.h"
+#include "tensor/tensor.h"
+
+namespace kindling {
+
+// ---- Arithmetic ---------------------------------------------------------------------------------
+
+Tensor add(const Tensor& a, const Tensor& b);      // a + b
+Tensor sub(const Tensor& a, const Tensor& b);      // a - b
+Tensor mul(const Tensor& a, const Tensor& b);      // a b, element by element
+Tensor div(const Tensor& a, const Tensor& b);      // a / b
+Tensor power(const Tensor& a, const Tensor& b);    // a^b for a > 0
+Tensor maximum(const Tensor& a, const Tensor& b);  // where equal, each side gets half the gradient
+Tensor minimum(const Tensor& a, const Tensor& b);  // where equal, each side gets half the gradient
+Tensor affine(const Tensor& x, double scale, double shift);  // scale x + shift
+Tensor power(const Tensor& x, double exponent);              // x^exponent
+
+// ---- Functions of one number --------------------------------------------------------------------
+
+Tensor neg(const Tensor& x);
+Tensor exp(const Tensor& x);
+Tensor log(const Tensor& x);
+Tensor sqrt(const Tensor& x);
+Tensor square(const Tensor& x);
+Tensor abs(const Tensor& x);         // gradient 0 at 0
+Tensor reciprocal(const Tensor& x);  // 1 / x
+Tensor sin(const Tensor& x);
+Tensor cos(const Tensor& x);
+Tensor tanh(const Tensor& x);
+Tensor sigmoid(const Tensor& x);                          // 1 / (1 + e^-x)
+Tensor softplus(const Tensor& x);                         // log(1 + e^x), without overflow
+Tensor relu(const Tensor& x);                             // max(x, 0); gradient 0 at 0
+Tensor leaky_relu(const Tensor& x, double slope = 0.01);  // x < 0 ? slope x : x
+Tensor clamp(const Tensor& x, double low, double high);   // gradient 1 inside and at the bounds
+Tensor erf(const Tensor& x);
+Tensor gelu(const Tensor& x);       // x Phi(x), exact with erf (1606.08415, section 2)
+Tensor gelu_tanh(const Tensor& x);  // its tanh approximation
+Tensor silu(const Tensor& x);       // x sigmoid(x), also called swish
+
+// ---- Choosing -----------------------------------------------------------------------------------
+// Masks are tensors of 0 and 1. Comparisons have no gradient.
+
+Tensor greater(const Tensor& a, const Tensor& b);  // a > b; no gradient
+Tensor less(const Tensor& a, const Tensor& b);     // a < b; no gradient
+Tensor equal(const Tensor& a, const Tensor& b);    // a == b; no gradient
+// Elements of a where mask is not 0, of b elsewhere; the three shapes broadcast.
+Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b);
+
+// ---- Reductions ---------------------------------------------------------------------------------
+// Over the given axes, or over all when none are given; keep leaves them as dimensions of size 1.
+
+Tensor sum(const Tensor& x, std::vector<int> axes = {}, bool keep = false);
+Tensor mean(const Tensor& x, std::vector<int> axes = {}, bool keep = false);
+// Equal maxima: the first one gets the gradient.
+Tensor max(const Tensor& x, std::vector<int> axes = {}, bool keep = false);
+// Mean of squared deviations from the mean; divides by n - correction (1: unbiased, as in PyTorch).
+Tensor var(const Tensor& x, std::vector<int> axes = {}, bool keep = false, int correction = 1);
+Tensor logsumexp(const Tensor& x, std::vector<int> axes = {}, bool keep = false);
+// Index of the first maximum along one axis. No gradient.
+Indices argmax(const Tensor& x, int axis = -1);
+
+// ---- Matrix products ----------------------------------------------------------------------------
+
+enum class Transpose { none, a, b, both };
+// [M, K] x [K, N] -> [M, N]; transposed operands are given as they lie in memory ([K, M], [N, K]).
+// With more dimensions the leading ones are a batch, equal on both sides or absent on one.
+Tensor matmul(const Tensor& a, const Tensor& b, Transpose transpose = Transpose::none);
+// x [..., in] weight [out, in] bias [out] -> x weight^T + bias [..., out]. bias may be undefined.
+Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
+
+// ---- Shapes -------------------------------------------------------------------------------------
+
+// The same elements in the same order; one size may be -1 and is worked out.
+Tensor reshape(const Tensor& x, std::vector<int64_t> sizes);
+// Dimension i of the result is dimension order[i] of x. Copies.
+Tensor permute(const Tensor& x, std::vector<int> order);
+Tensor transpose(const Tensor& x, int i = -2, int j = -1);  // a permute of two. Copies.
+Tensor concat(std::span<const Tensor> parts, int axis = 0);
+Tensor concat(std::initializer_list<Tensor> parts, int axis = 0);
+// Elements begin .. end-1 of one axis (negative: from the end), every step-th. Copies.
+Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end, int64_t step = 1);
+// Stretches dimensions of size 1, and adds dimensions in front, to `shape`. Copies.
+Tensor broadcast_to(const Tensor& x, const Shape& shape);
+
+// ---- Picking by index ---------------------------------------------------------------------------
+// An index outside 0 .. size-1 throws, naming it.
+
+// Slices of x along the first axis: x [N, ...], index [any shape] -> [index shape, ...].
+Tensor gather(const Tensor& x, const Indices& index);
+// One element per row: x [rows, n], index [rows] -> [rows].
+Tensor pick(const Tensor& x, const Indices& index);
+// Rows of a table: weight [vocabulary, D], ids [any shape] -> [ids shape, D].
+Tensor embedding(const Tensor& weight, const Indices& ids);
+// [index shape, classes] of 0 and 1. No gradient.
+Tensor one_hot(const Indices& index, int64_t classes);
+
+// ---- Rows: normalisation and probabilities ------------------------------------------------------
+
+Tensor softmax(const Tensor& x, int axis = -1);      // e^x / sum e^x
+Tensor log_softmax(const Tensor& x, int axis = -1);  // x - logsumexp x
+// Over the last axis: (x - mean) / sqrt(variance + epsilon) weight + bias, with the biased variance
+// (1607.06450, equation 4). weight, bias [n] or undefined.
+Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double epsilon = 1e-5);
+// Zeroes each element with probability p and scales the rest by 1 / (1 - p). Every call takes a new
+// mask from `random`; p = 0 returns x.
+Tensor dropout(const Tensor& x, double p, Random& random);
+
+// ---- Losses -------------------------------------------------------------------------------------
+
+inline constexpr int32_t kIgnoreLabel = -100;
+// Mean over the rows whose label is not ignore_label of -log softmax(logits)[label];
+// logits [rows, classes], labels [rows]. smoothing moves that share of the target evenly over all
+// classes (1512.00567, section 7). All rows ignored throws.
+Tensor cross_entropy(const Tensor& logits, const Indices& labels, double smoothing = 0,
+                     int32_t ignore_label = kIgnoreLabel);
+// Mean of -target log p - (1 - target) log(1 - p) with p = sigmoid(logits); equal shapes.
+Tensor binary_cross_entropy(const Tensor& logits, const Tensor& targets);
+Tensor mse(const Tensor& a, const Tensor& b);  // mean of (a - b)^2; equal shapes
+
+// ---- Operators ----------------------------------------------------------------------------------
+
+inline Tensor operator+(const Tensor& a, const Tensor& b) { return add(a, b); }
+inline Tensor operator-(const Tensor& a, const Tensor& b) { return sub(a, b); }
+inline Tensor operator*(const Tensor& a, const Tensor& b) { return mul(a, b); }
+inline Tensor operator/(const Tensor& a, const Tensor& b) { return div(a, b); }
+inline Tensor operator+(const Tensor& x, double c) { return affine(x, 1, c); }
+inline Tensor operator+(double c, const Tensor& x) { return affine(x, 1, c); }
+inline Tensor operator-(const Tensor& x, double c) { return affine(x, 1, -c); }
+inline Tensor operator-(double c, const Tensor& x) { return affine(x, -1, c); }
+inline Tensor operator*(const Tensor& x, double c) { return affine(x, c, 0); }
+inline Tensor operator*(double c, const Tensor& x) { return affine(x, c, 0); }
+inline Tensor operator/(const Tensor& x, double c) { return affine(x, 1 / c, 0); }
+inline Tensor operator/(double c, const Tensor& x) { return affine(reciprocal(x), c, 0); }
+inline Tensor operator-(const Tensor& x) { return neg(x); }
+
+}  // namespace kindling

@@ -1,0 +1,43 @@
+// Indices: whole numbers (class labels, token ids), a type that cannot be differentiated.
+// Page: docs/tensor.md
+#pragma once
+
+#include <initializer_list>
+#include <span>
+
+#include "tensor/shape.h"
+#include "tensor/storage.h"
+
+namespace kindling {
+
+// A handle to a dense row-major block of int32, like Tensor without a graph.
+class Indices {
+ public:
+  Indices() = default;
+  explicit Indices(const Shape& shape)  // elements not initialised
+      : storage_(Storage::create(size_t(shape.elements()) * sizeof(int32_t))), shape_(shape) {}
+  Indices(const Shape& shape, std::span<const int32_t> values);
+  Indices(std::initializer_list<int32_t> values);  // shape [n]
+
+  bool defined() const { return bool(storage_); }
+  const Shape& shape() const { return shape_; }
+  int rank() const { return shape_.rank(); }
+  int64_t dim(int i) const { return shape_.dim(i); }
+  int64_t size() const { return shape_.elements(); }
+
+  const int32_t* data() const { return static_cast<const int32_t*>(storage_->data()); }
+  int32_t* mutable_data() {
+    storage_->written();
+    return static_cast<int32_t*>(storage_->data());
+  }
+  std::span<const int32_t> values() const { return {data(), size_t(size())}; }
+  int32_t operator[](int64_t i) const { return data()[i]; }  // unchecked
+  const Ref<Storage>& storage() const { return storage_; }
+  Indices viewed_as(const Shape& shape) const;  // same elements; sizes must agree
+
+ private:
+  Ref<Storage> storage_;
+  Shape shape_;
+};
+
+}  // namespace kindling

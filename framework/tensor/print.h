@@ -1,0 +1,17 @@
+// Printing tensors the way NumPy does. Page: docs/tensor.md
+#pragma once
+
+#include <string>
+
+#include "tensor/indices.h"
+#include "tensor/tensor.h"
+
+namespace kindling {
+
+// "[[1.  2. ]\n [3.  4.5]]": nested brackets, columns aligned, at most `precision` digits after the
+// point and scientific notation where the range needs it; above 1,000 elements only the first and
+// last three of each dimension, with "..." between.
+std::string to_string(const Tensor& tensor, int precision = 4);
+std::string to_string(const Indices& indices);
+
+}  // namespace kindling

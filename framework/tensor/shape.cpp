@@ -1,0 +1,77 @@
+// Shapes and broadcasting. Page: docs/tensor.md
+#include "tensor/shape.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace kindling {
+
+Shape::Shape(std::span<const int64_t> sizes) {
+  ENSURE(sizes.size() <= size_t(kMaxRank), "shape: {} dimensions are more than {}", sizes.size(),
+         kMaxRank);
+  int64_t elements = 1;
+  for (int64_t size : sizes) {
+    ENSURE(size >= 0 && size <= std::numeric_limits<int32_t>::max(),
+           "shape: a dimension of size {}; it must be 0 to 2^31 - 1", size);
+    ENSURE(!__builtin_mul_overflow(elements, std::max<int64_t>(16 * size, 16), &elements),
+           "shape: more elements than any machine can hold");
+    elements /= 16;  // the factor 16 leaves room for their bytes
+    sizes_[size_t(rank_++)] = int32_t(size);
+  }
+}
+
+int Shape::axis(int i) const {
+  ENSURE(i >= -rank_ && i < rank_, "shape: {} has no dimension {}", str(), i);
+  return i < 0 ? i + rank_ : i;
+}
+
+Shape Shape::with(int i, int64_t size) const {
+  Shape result = *this;
+  ENSURE(size >= 0 && size <= std::numeric_limits<int32_t>::max(),
+         "shape: a dimension of size {}; it must be 0 to 2^31 - 1", size);
+  result.sizes_[size_t(axis(i))] = int32_t(size);
+  return result;
+}
+
+Shape Shape::without(int i) const {
+  std::vector<int64_t> sizes(begin(), end());
+  sizes.erase(sizes.begin() + axis(i));
+  return Shape(sizes);
+}
+
+Shape Shape::inserted(int i, int64_t size) const {
+  ENSURE(i >= 0 && i <= rank_, "shape: no place {} in {}", i, str());
+  std::vector<int64_t> sizes(begin(), end());
+  sizes.insert(sizes.begin() + i, size);
+  return Shape(sizes);
+}
+
+std::string Shape::str() const {
+  std::string text = "[";
+  for (int i = 0; i < rank_; ++i) text += (i ? ", " : "") + std::to_string(sizes_[size_t(i)]);
+  return text + "]";
+}
+
+Shape broadcast(const char* op, const Shape& a, const Shape& b) {
+  if (a == b) return a;
+  const int rank = std::max(a.rank(), b.rank());
+  std::array<int64_t, kMaxRank> sizes{};
+  for (int i = 1; i <= rank; ++i) {
+    const int64_t m = i <= a.rank() ? a[a.rank() - i] : 1, n = i <= b.rank() ? b[b.rank() - i] : 1;
+    ENSURE(m == n || m == 1 || n == 1, "{}: shapes {} and {} do not broadcast", op, a, b);
+    sizes[size_t(rank - i)] = m == 1 ? n : m;
+  }
+  return Shape(std::span<const int64_t>(sizes.data(), size_t(rank)));
+}
+
+std::array<int64_t, kMaxRank> strides_of(const Shape& shape) {
+  std::array<int64_t, kMaxRank> strides{};
+  int64_t step = 1;
+  for (int i = shape.rank() - 1; i >= 0; --i) {
+    strides[size_t(i)] = step;
+    step *= shape[i];
+  }
+  return strides;
+}
+
+}  // namespace kindling

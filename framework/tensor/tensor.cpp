@@ -1,0 +1,113 @@
+// Handles, factories and element access of tensors. Page: docs/tensor.md
+#include "tensor/tensor.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace kindling {
+
+Tensor::Tensor(const Shape& shape)
+    : storage_(Storage::create(size_t(shape.elements()) * sizeof(real))),
+      size_(shape.elements()),
+      shape_(shape) {}
+
+real Tensor::item() const {
+  ENSURE(size_ == 1, "item: shape {} has {} elements, not one", shape_, size_);
+  return data()[0];
+}
+
+real Tensor::at(std::initializer_list<int64_t> index) const {
+  ENSURE(int(index.size()) == rank(), "at: {} indices for shape {}", index.size(), shape_);
+  int64_t offset = 0;
+  int i = 0;
+  for (int64_t k : index) {
+    ENSURE(k >= 0 && k < shape_[i], "at: index {} in dimension {} of {}", k, i, shape_);
+    offset = offset * shape_[i++] + k;
+  }
+  return data()[offset];
+}
+
+Tensor Tensor::clone() const {
+  Tensor copy(shape_);
+  std::copy_n(data(), size_, static_cast<real*>(copy.storage_->data()));
+  return copy;
+}
+
+Tensor Tensor::detach() const {
+  Tensor same;
+  same.storage_ = storage_, same.size_ = size_, same.shape_ = shape_;
+  return same;
+}
+
+Tensor Tensor::viewed_as(const Shape& shape) const {
+  ENSURE(shape.elements() == size_, "reshape: {} has {} elements, {} has {}", shape_, size_, shape,
+         shape.elements());
+  Tensor same = detach();
+  same.shape_ = shape;
+  return same;
+}
+
+Tensor zeros(const Shape& shape) {
+  Tensor t(shape);
+  std::memset(t.mutable_data(), 0, size_t(t.size()) * sizeof(real));
+  return t;
+}
+
+Tensor ones(const Shape& shape) { return full(shape, 1); }
+
+Tensor full(const Shape& shape, double value) {
+  Tensor t(shape);
+  std::fill_n(t.mutable_data(), t.size(), real(value));
+  return t;
+}
+
+Tensor scalar(double value) { return full({}, value); }
+
+Tensor tensor(const Shape& shape, std::span<const double> values) {
+  ENSURE(shape.elements() == int64_t(values.size()), "tensor: {} values for shape {}",
+         values.size(), shape);
+  Tensor t(shape);
+  std::transform(values.begin(), values.end(), t.mutable_data(), [](double v) { return real(v); });
+  return t;
+}
+
+Tensor tensor(const Shape& shape, std::initializer_list<double> values) {
+  return tensor(shape, std::span<const double>(values.begin(), values.size()));
+}
+
+Tensor arange(int64_t n) {
+  Tensor t({n});
+  real* out = t.mutable_data();
+  for (int64_t i = 0; i < n; ++i) out[i] = real(i);
+  return t;
+}
+
+Tensor eye(int64_t n) {
+  Tensor t = zeros({n, n});
+  real* out = t.mutable_data();
+  for (int64_t i = 0; i < n; ++i) out[i * (n + 1)] = 1;
+  return t;
+}
+
+Tensor uniform(const Shape& shape, Random& random, double low, double high) {
+  Tensor t(shape);
+  const real below = std::nextafter(real(high), real(low));  // rounding may not reach high
+  std::generate_n(t.mutable_data(), t.size(),
+                  [&] { return std::min(real(random.uniform(low, high)), below); });
+  return t;
+}
+
+Tensor normal(const Shape& shape, Random& random, double mean, double deviation) {
+  Tensor t(shape);
+  std::generate_n(t.mutable_data(), t.size(),
+                  [&] { return real(mean + deviation * random.normal()); });
+  return t;
+}
+
+void copy_into(Tensor& target, const Tensor& source) {
+  ENSURE(target.shape() == source.shape(), "copy_into: {} over {}", source.shape(), target.shape());
+  std::copy_n(source.data(), source.size(), target.mutable_data());
+}
+
+}  // namespace kindling

@@ -1,0 +1,68 @@
+// The training loop. Page: docs/02-perceptron.md
+#include "train/trainer.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "autograd/graphviz.h"
+#include "io/checkpoint.h"
+#include "train/progress.h"
+
+namespace kindling {
+
+void fit(Module& model, Optimizer& optimizer, const Dataset& train, const Loss& loss_of,
+         const TrainerOptions& options, const Cli& cli, Report& report) {
+  Loader loader(train, {.batch = options.batch, .seed = options.seed});
+  Training state{&model, &optimizer, &loader, options.ema, options.randoms};
+  const std::string checkpoint = report.path("checkpoint.safetensors");
+  if (!cli.shared.resume.empty()) load_checkpoint(checkpoint, state);
+  const std::vector<NamedTensor> weights = parameters(model);
+  const double base_rate = optimizer.rate;
+  const int64_t steps = options.epochs * loader.batches();
+  const int64_t steps_per_line = std::max<int64_t>(1, steps / 200);
+  double loss_sum = 0;
+  int64_t losses = 0;
+
+  model.train();
+  Progress progress("training", steps - state.step);
+  while (loader.position().epoch < options.epochs) {
+    const int64_t epoch = loader.position().epoch + 1;
+    while (const auto batch = loader.next()) {
+      optimizer.rate = base_rate * options.schedule(state.step);
+      const Tensor loss = loss_of(*batch);
+      const auto value = double(loss.item());
+      ENSURE(std::isfinite(value),
+             "training: the loss is {} at step {} of epoch {}. Try a smaller --lr", value,
+             state.step, epoch);
+      if (cli.shared.graph && state.step == 0) {
+        progress.say(draw_graph(loss, report.path("graph")));
+      }
+      loss.backward();
+      if (options.clip_norm > 0) clip_gradients(weights, options.clip_norm);
+      optimizer.step();
+      optimizer.zero_grad();
+      if (options.ema) options.ema->update();
+      ++state.step;
+
+      progress.step(batch->x.dim(0), value);
+      loss_sum += value, ++losses;
+      if (state.step % steps_per_line == 0) {
+        const double mean = std::exchange(loss_sum, 0) / double(std::exchange(losses, 0));
+        const double step = double(state.step), rate = optimizer.rate;
+        report.metrics({{"step", step}, {"epoch", double(epoch)}, {"rate", rate}, {"loss", mean}});
+      }
+      if (interrupted()) break;
+    }
+    save_checkpoint(checkpoint, state);
+    if (interrupted()) {
+      throw Interrupted(
+          fmt::format("interrupted at step {}; the same options with --resume {} go on from there",
+                      state.step, report.folder()));
+    }
+  }
+  optimizer.rate = base_rate;
+}
+
+}  // namespace kindling

@@ -1,0 +1,176 @@
+"""Writes ops.txt: every operation forward and backward. Run: python3 tests/golden/ops.py
+
+A case "add/row" has the arrays add/row/x0, add/row/x1 (inputs), gy (the gradient of the result), y
+(the result) and gx0, gx1 (the gradients of the inputs). Inputs are floats. The rest is computed in
+double, so that the reference has no rounding of its own and all of the tolerance is ours.
+"""
+
+import os
+import sys
+import zlib
+
+import numpy
+import torch
+import torch.nn.functional as F
+
+sys.path.insert(0, os.path.dirname(__file__))
+import golden
+
+arrays = {}
+
+
+def rounded(values):
+    """To whole 64ths, which a float holds exactly and the file in a few digits."""
+    return torch.tensor(numpy.round(64 * values) / 64)
+
+
+def case(name, f, *inputs, indices=None):
+    """Each input is a shape, drawn from N(0, 1), or an array of numbers."""
+    random = numpy.random.RandomState(zlib.crc32(name.encode()))
+    draw = lambda x: rounded(random.randn(*x) if isinstance(x, tuple) else numpy.array(x))
+    xs = [draw(x).requires_grad_() for x in inputs]
+    y = f(*xs) if indices is None else f(*xs, torch.tensor(indices))
+    gy = rounded(random.randn(*y.shape))
+    gxs = torch.autograd.grad(y, xs, gy)
+    for i, (x, gx) in enumerate(zip(xs, gxs)):
+        arrays[f"{name}/x{i}"] = x
+        arrays[f"{name}/gx{i}"] = gx
+    arrays[f"{name}/gy"] = gy
+    arrays[f"{name}/y"] = y
+    if indices is not None:
+        arrays[f"{name}/indices"] = torch.tensor(indices)
+
+
+def positive(*shape):
+    """In 0.5 .. 2.5, the same every time."""
+    n = int(numpy.prod(shape))
+    return (0.5 + 2 * (numpy.arange(n) * 0.618034 % 1)).reshape(shape)
+
+
+line = numpy.array([-30, -9, -3, -1.5, -1, -0.5, -0.1, 0.1, 0.5, 1, 1.5, 3, 9, 30, 0.25, 2, -2, 4])
+
+# ---- Arithmetic ----
+binary = {"add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
+          "power": torch.pow, "maximum": torch.maximum, "minimum": torch.minimum}
+for name, f in binary.items():
+    for form, a, b in [("same", (3, 5), (3, 5)), ("row", (3, 5), (5,)), ("column", (3, 5), (3, 1)),
+                       ("scalar", (3, 5), ()), ("middle", (2, 3, 4), (2, 1, 4)),
+                       ("both", (3, 1), (1, 5))]:
+        a = positive(*a) if name == "power" else a
+        b = positive(*b) if name == "div" else b
+        case(f"{name}/{form}", f, a, b)
+case("maximum/ties", torch.maximum, [1, 2, -3, 0], [1, -2, -3, 0])
+case("minimum/ties", torch.minimum, [1, 2, -3, 0], [1, -2, -3, 0])
+case("affine/plain", lambda x: -1.5 * x + 0.25, (3, 5))
+case("power/cube", lambda x: x ** 3, line)
+case("power/root", lambda x: x ** 0.5, positive(12))
+case("power/inverse_square", lambda x: x ** -2, positive(12))
+
+# ---- Functions of one number ----
+for name, f in {"neg": torch.neg, "square": torch.square, "abs": torch.abs, "sin": torch.sin,
+                "cos": torch.cos, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
+                "softplus": F.softplus, "relu": F.relu, "erf": torch.erf, "gelu": F.gelu,
+                "gelu_tanh": lambda x: F.gelu(x, approximate="tanh"), "silu": F.silu,
+                "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
+                "clamp": lambda x: x.clamp(-1, 1.5)}.items():
+    case(f"{name}/line", f, line)
+# At their kinks: the conventions must agree too.
+for name, f in {"abs": torch.abs, "relu": F.relu, "clamp": lambda x: x.clamp(-1, 1.5)}.items():
+    case(f"{name}/kinks", f, [-1, 0, 1.5, -0.0, 2, -2])
+case("exp/line", torch.exp, line / 3)
+for name, f in {"log": torch.log, "sqrt": torch.sqrt, "reciprocal": torch.reciprocal}.items():
+    case(f"{name}/positive", f, positive(12) ** 4)
+case("reciprocal/negative", torch.reciprocal, -positive(6))
+
+# ---- Choosing ----
+mask = torch.tensor([[1, 0, 0, 1], [1, 1, 0, 0]], dtype=torch.bool)
+case("where/same", lambda a, b: torch.where(mask, a, b), (2, 4), (2, 4))
+case("where/stretched", lambda a, b: torch.where(mask, a, b), (4,), (2, 1))
+case("where/more", lambda a, b: torch.where(mask, a, b), (3, 2, 4), ())
+
+# ---- Reductions ----
+distinct = (numpy.arange(60) * 37 % 60 - 30).reshape(3, 4, 5) / 10.0
+for form, axes, keep in [("all", (0, 1, 2), False), ("first", (0,), False), ("middle", (1,), True),
+                         ("last", (2,), False), ("apart", (0, 2), False),
+                         ("apart_keep", (0, 2), True), ("last_two", (1, 2), False)]:
+    case(f"sum/{form}", lambda x: x.sum(axes, keep), (3, 4, 5))
+    case(f"mean/{form}", lambda x: x.mean(axes, keep), (3, 4, 5))
+    case(f"max/{form}", lambda x: x.amax(axes, keep), distinct)
+    case(f"var/{form}", lambda x: x.var(axes, True, keep), (3, 4, 5))
+    case(f"logsumexp/{form}", lambda x: x.logsumexp(axes, keep), (3, 4, 5))
+case("var/biased", lambda x: x.var(1, False), (3, 4, 5))
+case("var/far_from_zero", lambda x: x.var(1, True), 30 + distinct)
+case("logsumexp/large", lambda x: x.logsumexp(-1), [[1000, 1001, 999], [-1000, -1001, -1000]])
+case("max/first_of_ties", lambda x: x.max(-1).values, [[1, 3, 3, 2], [0, 0, 0, 0]])
+
+# ---- Matrix products ----
+t = lambda x: x.transpose(-1, -2)
+for form, batch_a, batch_b in [("plain", (), ()), ("batch", (2,), (2,)), ("batch_of_a", (2,), ()),
+                               ("batch_of_b", (), (2,)), ("two_leading", (2, 2), (2, 2))]:
+    a, at, b, bt = batch_a + (3, 4), batch_a + (4, 3), batch_b + (4, 5), batch_b + (5, 4)
+    case(f"matmul/{form}", lambda x, y: x @ y, a, b)
+    case(f"matmul/{form}_a", lambda x, y: t(x) @ y, at, b)
+    case(f"matmul/{form}_b", lambda x, y: x @ t(y), a, bt)
+    case(f"matmul/{form}_both", lambda x, y: t(x) @ t(y), at, bt)
+case("matmul/larger", lambda x, y: x @ y, (19, 33), (33, 18))
+case("linear/bias", F.linear, (3, 4), (5, 4), (5,))
+case("linear/no_bias", F.linear, (3, 4), (5, 4))
+case("linear/three", F.linear, (2, 3, 4), (5, 4), (5,))
+case("linear/vector", F.linear, (4,), (5, 4), (5,))
+case("linear/larger", F.linear, (17, 20), (19, 20), (19,))
+
+# ---- Shapes ----
+case("reshape/plain", lambda x: x.reshape(4, -1), (2, 3, 4))
+case("permute/three", lambda x: x.permute(2, 0, 1), (2, 3, 4))
+case("permute/four", lambda x: x.permute(0, 2, 3, 1), (2, 3, 2, 2))
+case("transpose/last", t, (2, 3, 4))
+case("transpose/far", lambda x: x.transpose(0, 2), (2, 3, 4))
+case("concat/first", lambda *x: torch.cat(x), (2, 3), (1, 3), (3, 3))
+case("concat/middle", lambda *x: torch.cat(x, 1), (2, 1, 3), (2, 3, 3), (2, 2, 3))
+case("concat/last", lambda *x: torch.cat(x, -1), (2, 3), (2, 1), (2, 2))
+case("slice/middle", lambda x: x[:, 1:4], (2, 5, 3))
+case("slice/step", lambda x: x[:, 1:6:2], (2, 7, 3))
+case("slice/from_the_end", lambda x: x[..., -5:-1:3], (3, 6))
+case("broadcast_to/rows", lambda x: x.broadcast_to(2, 3), (3,))
+case("broadcast_to/middle", lambda x: x.broadcast_to(2, 4, 3), (2, 1, 3))
+case("broadcast_to/scalar", lambda x: x.broadcast_to(2, 2), ())
+
+# ---- Picking by index ----
+repeated = [[3, 0, 3], [1, 3, 0]]
+case("gather/repeated", lambda x, i: x[i], (4, 2, 2), indices=repeated)
+case("gather/vector", lambda x, i: x[i], (4,), indices=[2, 2, 1])
+case("pick/plain", lambda x, i: x[torch.arange(3), i], (3, 4), indices=[3, 0, 3])
+case("embedding/repeated", lambda w, i: F.embedding(i, w), (4, 3), indices=repeated)
+
+# ---- Rows: normalisation and probabilities ----
+for name, f in {"softmax": F.softmax, "log_softmax": F.log_softmax}.items():
+    case(f"{name}/last", lambda x: f(x, -1), (3, 7))
+    case(f"{name}/first", lambda x: f(x, 0), (3, 7))
+    case(f"{name}/middle", lambda x: f(x, 1), (2, 3, 4))
+    case(f"{name}/large", lambda x: f(x, -1), [[1000, 999, 998], [-1000, 0, -1], [50, 0, -50]])
+case("layer_norm/full", lambda x, w, b: F.layer_norm(x, (9,), w, b), (4, 9), (9,), (9,))
+case("layer_norm/three", lambda x, w, b: F.layer_norm(x, (4,), w, b), (2, 3, 4), (4,), (4,))
+case("layer_norm/plain", lambda x: F.layer_norm(x, (9,)), (4, 9))
+case("layer_norm/weight", lambda x, w: F.layer_norm(x, (9,), w), (4, 9), (9,))
+case("layer_norm/bias", lambda x, b: F.layer_norm(x, (9,), None, b), (4, 9), (9,))
+case("layer_norm/epsilon", lambda x: F.layer_norm(x, (9,), eps=0.1), (4, 9))
+
+# ---- Losses ----
+labels = [2, 0, 4, 2]
+case("cross_entropy/plain", lambda x, i: F.cross_entropy(x, i), (4, 5), indices=labels)
+case("cross_entropy/smoothed", lambda x, i: F.cross_entropy(x, i, label_smoothing=0.1), (4, 5),
+     indices=labels)
+case("cross_entropy/ignoring", lambda x, i: F.cross_entropy(x, i), (4, 5),
+     indices=[2, -100, 4, -100])
+case("cross_entropy/class_ignored",
+     lambda x, i: F.cross_entropy(x, i, ignore_index=2, label_smoothing=0.2), (4, 5),
+     indices=labels)
+case("cross_entropy/large", lambda x, i: F.cross_entropy(x, i), [[900, 0, -900], [0, 900, 1]],
+     indices=[2, 1])
+case("binary_cross_entropy/line", F.binary_cross_entropy_with_logits, line,
+     numpy.arange(18) / 17.0)
+case("binary_cross_entropy/labels", F.binary_cross_entropy_with_logits, (2, 3),
+     [[1, 0, 0], [0, 1, 1]])
+case("mse/plain", F.mse_loss, (3, 4), (3, 4))
+
+golden.write(os.path.join(os.path.dirname(__file__), "ops.txt"), arrays, "tests/golden/ops.py")

@@ -11,8 +11,7 @@ namespace {
 constexpr double kTolerance = 1e-6;
 
 // Three steps of an optimizer from the same start give the same weights and state as its twin's.
-template <class Step>
-double error_after_steps(int64_t n, const Step& step) {
+template <class Step> double error_after_steps(int64_t n, const Step& step) {
   Guarded w(random_values(n, 1)), m(n, 0), v(n, 0), want_w = w, want_m = m, want_v = v;
   double worst = 0;
   for (uint64_t t = 1; t <= 3; ++t) {

@@ -1,8 +1,6 @@
 // Walking the graph backwards: a heap of ids instead of recursion. Page: docs/autograd.md
 #include "autograd/backward.h"
 
-#include <algorithm>
-
 namespace kindling {
 namespace {
 

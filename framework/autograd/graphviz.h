@@ -1,10 +1,6 @@
 // The recorded graph as a drawing: DOT, the language of Graphviz. Page: docs/autograd.md
 #pragma once
 
-#include <string>
-#include <utility>
-#include <vector>
-
 #include "tensor/tensor.h"
 
 namespace kindling {

@@ -2,13 +2,6 @@
 // docs/autograd.md
 #pragma once
 
-#include <initializer_list>
-#include <optional>
-#include <span>
-#include <string>
-#include <type_traits>
-#include <utility>
-
 #include "tensor/indices.h"
 #include "tensor/tensor.h"
 
@@ -140,8 +133,7 @@ inline Input shape_only(const Tensor& x) { return {x, false}; }
 
 namespace detail {
 
-template <class Backward>
-class Operation final : public Node {
+template <class Backward> class Operation final : public Node {
  public:
   // Needs its own output: backward is (gy, y, grads) instead of (gy, grads).
   static constexpr bool kNeedsOutput =

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <atomic>
 
 #include "base/parallel.h"
@@ -25,8 +24,7 @@ constexpr int kChains = 12;
 volatile const float kStart = 0.25f, kAdd = 0.1875f;  // 0.25 = 0.25 0.25 + 0.1875
 
 // Always inlined: it becomes the instructions that its caller may use.
-template <class Vector>
-[[gnu::always_inline]] inline float run_chains(int64_t rounds) {
+template <class Vector> [[gnu::always_inline]] inline float run_chains(int64_t rounds) {
   Vector x[kChains];
   for (Vector& chain : x) chain = Vector{} + kStart;
   const Vector add = Vector{} + kAdd;
@@ -48,8 +46,7 @@ using Vector16 [[gnu::vector_size(64)]] = float;
 #endif
 
 // The most units a second, in 10^9, that `work` reaches; it does `units` on all threads together.
-template <class Work>
-double best_rate(double units, const Work& work) {
+template <class Work> double best_rate(double units, const Work& work) {
   double best = 0;
   for (const auto start = std::chrono::steady_clock::now(); seconds_since(start) < 0.1;) {
     const auto begin = std::chrono::steady_clock::now();

@@ -3,9 +3,6 @@
 
 #include <chrono>
 #include <map>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "autograd/node.h"
 #include "kernels/cost.h"

@@ -2,10 +2,11 @@
 // docs/contributing.md
 #pragma once
 
+#include "base/standard.h"
+
 #include <fmt/core.h>
 
 #include <stdexcept>
-#include <string>
 
 namespace kindling {
 

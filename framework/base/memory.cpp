@@ -3,13 +3,9 @@
 // a mutex. Page: docs/tensor.md
 #include "base/memory.h"
 
-#include <algorithm>
-#include <array>
 #include <bit>
 #include <cstdlib>
-#include <cstring>
 #include <mutex>
-#include <type_traits>
 
 #include "base/check.h"
 

@@ -2,10 +2,9 @@
 // so that after the first training steps the system is asked for nothing. Page: docs/tensor.md
 #pragma once
 
+#include "base/standard.h"
+
 #include <atomic>
-#include <cstddef>
-#include <cstdint>
-#include <utility>
 
 #include <sys/single_threaded.h>
 
@@ -68,8 +67,7 @@ class Counted {
 };
 
 // A counted handle: copying shares, the last one disposes.
-template <class T>
-class Ref {
+template <class T> class Ref {
  public:
   Ref() = default;
   explicit Ref(T* object) : object_(object) {

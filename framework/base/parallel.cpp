@@ -8,7 +8,6 @@
 #include <exception>
 #include <mutex>
 #include <thread>
-#include <vector>
 
 #include "base/check.h"
 
@@ -25,8 +24,7 @@ void relax() {
 // call.
 constexpr int kSpins = 1000;
 
-template <class Integer>
-void wait_while_equal(const std::atomic<Integer>& value, Integer old) {
+template <class Integer> void wait_while_equal(const std::atomic<Integer>& value, Integer old) {
   for (int i = 0; i < kSpins; ++i) {
     if (value.load(std::memory_order_acquire) != old) return;
     relax();

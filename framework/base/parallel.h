@@ -1,10 +1,7 @@
 // parallel_for: the only place where work is shared between threads. Page: docs/tensor.md
 #pragma once
 
-#include <algorithm>
-#include <cstdint>
-#include <memory>
-#include <type_traits>
+#include "base/standard.h"
 
 namespace kindling {
 
@@ -26,8 +23,7 @@ void run_pieces(int64_t n, int64_t grain, const void* body, Piece piece);
 // The pieces depend on n and grain alone, never on the number of threads, so results have the same
 // bits for any number. The first exception of a piece is thrown again here. A nested call, or one
 // from a thread that has called run_serially(), runs its pieces one after another.
-template <class Body>
-void parallel_for(int64_t n, int64_t grain, const Body& body) {
+template <class Body> void parallel_for(int64_t n, int64_t grain, const Body& body) {
   if (n <= 0) return;
   if (n <= grain) return body(int64_t{0}, n);
   detail::run_pieces(n, grain, std::addressof(body), [](const void* b, int64_t begin, int64_t end) {

@@ -2,8 +2,7 @@
 // a tensor can be drawn by any thread and a checkpoint holds three integers. Page: docs/tensor.md
 #pragma once
 
-#include <array>
-#include <cstdint>
+#include "base/standard.h"
 
 namespace kindling {
 

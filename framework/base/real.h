@@ -1,7 +1,7 @@
 // The one floating-point type of the engine. Page: docs/tensor.md
 #pragma once
 
-#include <cstdint>
+#include "base/standard.h"
 
 namespace kindling {
 

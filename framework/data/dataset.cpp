@@ -1,11 +1,6 @@
 // Image sets in memory and the batches made from them. Page: docs/data.md
 #include "data/dataset.h"
 
-#include <algorithm>
-#include <array>
-#include <cmath>
-#include <numeric>
-
 namespace kindling {
 
 ImageSet::ImageSet(std::string name, Shape image, std::vector<uint8_t> pixels,

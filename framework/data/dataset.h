@@ -1,10 +1,6 @@
 // Dataset: numbered samples, and how a batch of them is put together. Page: docs/data.md
 #pragma once
 
-#include <span>
-#include <string>
-#include <vector>
-
 #include "base/random.h"
 #include "tensor/indices.h"
 #include "tensor/tensor.h"

@@ -1,9 +1,6 @@
 // Digits drawn from strokes, and clouds of points. Page: docs/data.md
 #include "data/generated.h"
 
-#include <algorithm>
-#include <array>
-#include <cmath>
 #include <sstream>
 
 #include "base/parallel.h"

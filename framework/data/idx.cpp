@@ -3,11 +3,8 @@
 
 #include <zlib.h>
 
-#include <algorithm>
-#include <array>
 #include <cstdlib>
 #include <filesystem>
-#include <memory>
 
 namespace kindling {
 namespace {

@@ -1,9 +1,6 @@
 // idx files, the format of MNIST and Fashion-MNIST, plain or compressed (.gz). Page: docs/data.md
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "data/dataset.h"
 
 namespace kindling {

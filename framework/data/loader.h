@@ -2,9 +2,6 @@
 // Page: docs/data.md
 #pragma once
 
-#include <memory>
-#include <optional>
-
 #include "data/dataset.h"
 
 namespace kindling {

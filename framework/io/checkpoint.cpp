@@ -3,7 +3,6 @@
 #include "io/checkpoint.h"
 
 #include <functional>
-#include <limits>
 
 #include "io/safetensors.h"
 

@@ -1,8 +1,6 @@
 // Checkpoints: everything a run needs to go on bit for bit. Page: docs/files.md
 #pragma once
 
-#include <string>
-
 #include "base/random.h"
 #include "data/loader.h"
 #include "optim/optimizer.h"

@@ -4,13 +4,9 @@
 #include <fmt/format.h>
 #include <stb/stb_image_write.h>
 
-#include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
-#include <numeric>
 #include <sstream>
 
 #include "base/check.h"

@@ -2,11 +2,6 @@
 // Page: docs/02-perceptron.md
 #pragma once
 
-#include <cstdint>
-#include <span>
-#include <string>
-#include <vector>
-
 #include "base/real.h"
 
 namespace kindling {

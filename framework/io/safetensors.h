@@ -2,11 +2,8 @@
 // Page: docs/files.md
 #pragma once
 
-#include <cstdint>
 #include <map>
-#include <string>
 #include <variant>
-#include <vector>
 
 #include "nn/module.h"
 

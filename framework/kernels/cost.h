@@ -1,7 +1,7 @@
 // What a kernel costs: floating-point operations and bytes it has to move. Page: docs/autograd.md
 #pragma once
 
-#include <cstdint>
+#include "base/standard.h"
 
 namespace kindling {
 

@@ -1,9 +1,6 @@
 // Which instruction set runs: chosen once, by the first call of a kernel. Page: docs/kernels.md
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "kernels/table.h"
 
 namespace kindling {

@@ -1,10 +1,7 @@
 // Elementwise functions, each with its gradient beside it. Page: docs/kernels.md
 #pragma once
 
-#include <array>
-#include <cmath>
 #include <tuple>
-#include <type_traits>
 
 #include "base/random.h"
 #include "kernels/walk.h"
@@ -13,8 +10,7 @@ namespace kindling::kernel {
 
 // A function of one number has value(x, p, q) and slope(x, y, p, q) = dy/dx, which reads x or y but
 // never both: an operation keeps only one of them. NaN in gives NaN out.
-template <class Isa>
-struct UnaryFunctions {
+template <class Isa> struct UnaryFunctions {
   static constexpr real kSqrtHalf = real(0.70710678118654752440);
   static constexpr real kTwoOverSqrtPi = real(1.12837916709551257390);
   static constexpr real kSqrtTwoOverPi = real(0.79788456080286535588);
@@ -143,8 +139,7 @@ struct UnaryFunctions {
 };
 
 // A function of two numbers has value(a, b), da(a, b) = dy/da and db(a, b) = dy/db.
-template <class Isa>
-struct BinaryFunctions {
+template <class Isa> struct BinaryFunctions {
   struct Add {
     static constexpr Binary id = Binary::add;
     static real value(real a, real b) { return a + b; }
@@ -213,8 +208,7 @@ struct BinaryFunctions {
   using Comparisons = std::tuple<Greater, Less, Equal>;
 };
 
-template <class Isa, class F>
-void unary_value(int64_t n, const real* x, real* y, real p, real q) {
+template <class Isa, class F> void unary_value(int64_t n, const real* x, real* y, real p, real q) {
   count_cost(n, bytes_of(2 * n));
   parallel_for(n, kGrain, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) y[i] = F::value(x[i], p, q);
@@ -261,8 +255,7 @@ void where(int64_t n, const real* mask, const real* a, const real* b, real* y) {
   });
 }
 
-template <class Isa>
-void sum_of_two(int64_t n, const real* a, const real* b, real* y) {
+template <class Isa> void sum_of_two(int64_t n, const real* a, const real* b, real* y) {
   count_cost(n, bytes_of(3 * n));
   parallel_for(n, kGrain, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) y[i] = a[i] + b[i];
@@ -270,8 +263,7 @@ void sum_of_two(int64_t n, const real* a, const real* b, real* y) {
 }
 
 // y = x walked with the strides of a.
-template <class Isa>
-void strided_copy(const Broadcast& walk, const real* x, real* y) {
+template <class Isa> void strided_copy(const Broadcast& walk, const real* x, real* y) {
   count_cost(0, bytes_of(2 * walk.elements));
   const int64_t step = walk.a_strides[size_t(std::max(walk.rank, 1) - 1)];
   walk_rows<Isa>(walk, [=](int64_t at, int64_t from, int64_t, int64_t n) {
@@ -284,8 +276,7 @@ void strided_copy(const Broadcast& walk, const real* x, real* y) {
 }
 
 // No element of x may be walked twice: threads would add to it at once.
-template <class Isa>
-void strided_add(const Broadcast& walk, const real* y, real* x) {
+template <class Isa> void strided_add(const Broadcast& walk, const real* y, real* x) {
   count_cost(walk.elements, bytes_of(3 * walk.elements));
   const int64_t step = walk.a_strides[size_t(std::max(walk.rank, 1) - 1)];
   walk_rows<Isa>(walk, [=](int64_t at, int64_t to, int64_t, int64_t n) {

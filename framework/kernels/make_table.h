@@ -4,9 +4,6 @@
 // of the matrix product, kTileRows by kTileVectors.
 #pragma once
 
-#include <algorithm>
-#include <iterator>
-
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/optimizer.h"
@@ -20,15 +17,13 @@ extern const Kernels kernels_scalar, kernels_avx2, kernels_avx512;
 namespace kernel {
 
 // Whether the functions' ids are 0 .. n-1, each once.
-template <class... F>
-consteval bool name_all(size_t n) {
+template <class... F> consteval bool name_all(size_t n) {
   std::array<int, sizeof...(F)> times{};
   (++times[size_t(F::id)], ...);
   return times.size() == n && std::ranges::count(times, 1) == std::ssize(times);
 }
 
-template <class Isa, class... F>
-consteval void fill_unary(Kernels& k, std::tuple<F...>*) {
+template <class Isa, class... F> consteval void fill_unary(Kernels& k, std::tuple<F...>*) {
   static_assert(name_all<F...>(size_t(Unary::count_)));
   ((k.unary[size_t(F::id)] = unary_value<Isa, F>), ...);
   ((k.unary_gradient[size_t(F::id)] = unary_gradient<Isa, F>), ...);
@@ -45,8 +40,7 @@ consteval void fill_binary(Kernels& k, std::tuple<F...>*, std::tuple<G...>*) {
 
 }  // namespace kernel
 
-template <class Isa>
-consteval Kernels make_table() {
+template <class Isa> consteval Kernels make_table() {
   using Binaries = kernel::BinaryFunctions<Isa>;
   Kernels k{};
   k.name = Isa::name;

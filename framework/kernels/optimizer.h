@@ -2,8 +2,6 @@
 // optimizer remembers. Formulas as PyTorch has them. Page: docs/ops.md
 #pragma once
 
-#include <cmath>
-
 #include "kernels/walk.h"
 
 namespace kindling::kernel {
@@ -72,16 +70,14 @@ void rmsprop(int64_t n, real* w, const real* g, real* v, real* velocity, const R
   });
 }
 
-template <class Isa>
-void lerp(int64_t n, real* w, const real* target, real t) {
+template <class Isa> void lerp(int64_t n, real* w, const real* target, real t) {
   count_cost(3 * n, bytes_of(3 * n));
   parallel_for(n, kGrain, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) w[i] += t * (target[i] - w[i]);
   });
 }
 
-template <class Isa>
-void scale(int64_t n, real* x, real factor) {
+template <class Isa> void scale(int64_t n, real* x, real factor) {
   count_cost(n, bytes_of(2 * n));
   parallel_for(n, kGrain, [=](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) x[i] *= factor;

@@ -1,9 +1,6 @@
 // The obvious loops. Page: docs/kernels.md
 #include "kernels/reference.h"
 
-#include <cmath>
-#include <vector>
-
 #include "base/random.h"
 
 namespace kindling::reference {

@@ -3,9 +3,6 @@
 // sizes alone and the parts are added in order. Page: docs/kernels.md
 #pragma once
 
-#include <cmath>
-#include <limits>
-
 #include "kernels/walk.h"
 
 namespace kindling::kernel {
@@ -14,8 +11,7 @@ inline constexpr real kInfinity = std::numeric_limits<real>::infinity();
 inline constexpr int64_t kStrip = 256;  // columns that are reduced together
 
 // Calls row(r) for each of `rows` rows of n elements.
-template <class Isa, class Row>
-void for_rows(int64_t rows, int64_t n, const Row& row) {
+template <class Isa, class Row> void for_rows(int64_t rows, int64_t n, const Row& row) {
   parallel_for(rows, row_grain(n), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) row(r);
   });
@@ -107,8 +103,7 @@ void reduce_max(int64_t outer, int64_t n, int64_t inner, const real* x, real* y,
   });
 }
 
-template <class Isa>
-void repeat(int64_t outer, int64_t n, int64_t inner, const real* y, real* x) {
+template <class Isa> void repeat(int64_t outer, int64_t n, int64_t inner, const real* y, real* x) {
   count_cost(0, bytes_of(outer * (n + 1) * inner));
   for_rows<Isa>(outer * n, inner, [=](int64_t r) {
     const real* from = y + r / n * inner;
@@ -116,8 +111,7 @@ void repeat(int64_t outer, int64_t n, int64_t inner, const real* y, real* x) {
   });
 }
 
-template <class Isa>
-double sum_of_squares(int64_t n, const real* x) {
+template <class Isa> double sum_of_squares(int64_t n, const real* x) {
   count_cost(2 * n, bytes_of(n));
   Scratch<Isa, double> partial(ceil_div(n, kGrain));
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
@@ -143,22 +137,19 @@ double sum_of_squares(int64_t n, const real* x) {
 // whole row NaN, as in PyTorch; in logsumexp an infinite maximum wins.
 
 // The largest element; a NaN may be passed over, it shows in the exponentials.
-template <class Isa>
-real largest(int64_t n, const real* x) {
+template <class Isa> real largest(int64_t n, const real* x) {
   real m = -kInfinity;
   for (int64_t i = 0; i < n; ++i) m = x[i] > m ? x[i] : m;
   return m;
 }
 
-template <class Isa>
-double sum_of_exp(int64_t n, const real* x, real shift) {
+template <class Isa> double sum_of_exp(int64_t n, const real* x, real shift) {
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += double(std::exp(x[i] - shift));
   return sum;
 }
 
-template <class Isa>
-void logsumexp(int64_t rows, int64_t n, const real* x, real* y) {
+template <class Isa> void logsumexp(int64_t rows, int64_t n, const real* x, real* y) {
   count_cost(3 * rows * n, bytes_of(rows * (n + 1)));
   for_rows<Isa>(rows, n, [=](int64_t r) {
     const real m = largest<Isa>(n, x + r * n), shift = std::isinf(m) ? 0 : m;
@@ -166,8 +157,7 @@ void logsumexp(int64_t rows, int64_t n, const real* x, real* y) {
   });
 }
 
-template <class Isa>
-void softmax(int64_t rows, int64_t n, const real* x, real* y) {
+template <class Isa> void softmax(int64_t rows, int64_t n, const real* x, real* y) {
   count_cost(4 * rows * n, bytes_of(2 * rows * n));
   for_rows<Isa>(rows, n, [=](int64_t r) {
     const real *from = x + r * n, m = largest<Isa>(n, from);
@@ -191,8 +181,7 @@ void softmax_gradient(int64_t rows, int64_t n, const real* gy, const real* y, re
   });
 }
 
-template <class Isa>
-void log_softmax(int64_t rows, int64_t n, const real* x, real* y) {
+template <class Isa> void log_softmax(int64_t rows, int64_t n, const real* x, real* y) {
   count_cost(4 * rows * n, bytes_of(2 * rows * n));
   for_rows<Isa>(rows, n, [=](int64_t r) {
     const real *from = x + r * n, m = largest<Isa>(n, from);

@@ -6,10 +6,6 @@
 // gx the gradient of x. Unless said otherwise outputs may not overlap inputs.
 #pragma once
 
-#include <array>
-#include <cstddef>
-#include <cstdint>
-
 #include "base/real.h"
 #include "kernels/cost.h"
 

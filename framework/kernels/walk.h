@@ -6,11 +6,6 @@
 // a wide machine to a narrow one.
 #pragma once
 
-#include <algorithm>
-#include <array>
-#include <cstdint>
-#include <cstring>
-
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "kernels/table.h"
@@ -28,8 +23,7 @@ constexpr int64_t row_grain(int64_t n) {
 constexpr int64_t bytes_of(int64_t reals) { return reals * int64_t(sizeof(real)); }
 
 // Elements of type T for the time of a kernel, not initialised.
-template <class Isa, class T>
-class Scratch {
+template <class Isa, class T> class Scratch {
  public:
   explicit Scratch(int64_t n)
       : bytes_(size_t(n) * sizeof(T)),
@@ -51,22 +45,19 @@ class Scratch {
 template <class Isa>
 inline constexpr int64_t kWidth = int64_t(sizeof(typename Isa::Vec) / sizeof(real));
 
-template <class Isa>
-typename Isa::Vec load(const real* from) {
+template <class Isa> typename Isa::Vec load(const real* from) {
   typename Isa::Vec v;
   std::memcpy(&v, from, sizeof v);
   return v;
 }
 
-template <class Isa>
-void store(real* to, const typename Isa::Vec& v) {
+template <class Isa> void store(real* to, const typename Isa::Vec& v) {
   std::memcpy(to, &v, sizeof v);
 }
 
 // The sum of f(x[i]...) over i. Each lane adds up to 16 numbers in real, the lanes and blocks are
 // added in double, so that the error does not grow with n.
-template <class Isa, class F, class... X>
-double sum_over(int64_t n, const F& f, const X*... x) {
+template <class Isa, class F, class... X> double sum_over(int64_t n, const F& f, const X*... x) {
   constexpr int64_t W = kWidth<Isa>, kBlock = 64 * W;
   double total = 0;
   int64_t i = 0;
@@ -90,8 +81,7 @@ double sum_over(int64_t n, const F& f, const X*... x) {
 
 // Calls row(at, a, b, n) for runs of n elements of y from y[at], of a from a[a] in steps of the
 // last a_stride, and of b likewise.
-template <class Isa, class Row>
-void walk_rows(const Broadcast& walk, const Row& row) {
+template <class Isa, class Row> void walk_rows(const Broadcast& walk, const Row& row) {
   if (walk.rank <= 1) {
     return parallel_for(walk.elements, kGrain, [&](int64_t begin, int64_t end) {
       row(begin, begin * walk.a_strides[0], begin * walk.b_strides[0], end - begin);

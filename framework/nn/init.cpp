@@ -2,9 +2,6 @@
 // Page: docs/nn.md
 #include "nn/init.h"
 
-#include <algorithm>
-#include <cmath>
-
 namespace kindling {
 
 Fans fans_of(const Shape& weight) {

@@ -1,8 +1,6 @@
 // The layers of a perceptron: each is its parameters and one call of an operation. Page: docs/nn.md
 #include "nn/layers.h"
 
-#include <string>
-
 #include "nn/init.h"
 
 namespace kindling {

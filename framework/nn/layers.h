@@ -2,9 +2,6 @@
 #pragma once
 
 #include <concepts>
-#include <memory>
-#include <utility>
-#include <vector>
 
 #include "nn/module.h"
 
@@ -78,8 +75,7 @@ class Sequential : public Layer {
   }
   Sequential() = default;
 
-  template <std::derived_from<Layer> L>
-  Sequential& add(L layer) {
+  template <std::derived_from<Layer> L> Sequential& add(L layer) {
     layers_.push_back(std::make_unique<L>(std::move(layer)));
     return *this;
   }

@@ -1,8 +1,6 @@
 // What is done to a whole module, each by one visitor. Page: docs/nn.md
 #include "nn/module.h"
 
-#include <algorithm>
-
 #include "autograd/node.h"
 
 namespace kindling {

@@ -1,9 +1,6 @@
 // Module: named parameters, buffers and children, through one function, visit. Page: docs/nn.md
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "ops/ops.h"
 
 namespace kindling {
@@ -79,8 +76,7 @@ void copy_weights(Module& to, Module& from);
 
 // A deep copy: `make()` builds a module of the same architecture, which gets the elements of
 // `module`. The two share no storage. A constructor is needed because modules cannot be copied.
-template <class Make>
-auto clone(Module& module, Make&& make) {
+template <class Make> auto clone(Module& module, Make&& make) {
   auto copy = make();
   copy_weights(copy, module);
   copy.train(module.training());

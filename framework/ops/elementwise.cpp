@@ -1,6 +1,5 @@
 // Elementwise operations: arithmetic with broadcasting, functions of one number, choosing.
 // Page: docs/ops.md
-#include <utility>
 
 #include "ops/ops.h"
 #include "ops/values.h"

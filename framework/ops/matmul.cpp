@@ -1,7 +1,5 @@
 // Matrix products: matmul and linear. Letters: M N K, a product is [M, K] x [K, N]. Page:
 // docs/ops.md
-#include <algorithm>
-#include <utility>
 
 #include "base/parallel.h"
 #include "ops/ops.h"

@@ -6,9 +6,6 @@
 // the function, the shapes and what was expected.
 #pragma once
 
-#include <span>
-#include <vector>
-
 #include "autograd/backward.h"
 #include "tensor/indices.h"
 #include "tensor/tensor.h"

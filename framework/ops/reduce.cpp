@@ -1,6 +1,4 @@
 // Reductions over any axes: sum, mean, max, var, logsumexp, argmax. Page: docs/ops.md
-#include <algorithm>
-#include <limits>
 
 #include "ops/ops.h"
 #include "ops/values.h"

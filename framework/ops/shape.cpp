@@ -1,6 +1,4 @@
 // Operations that only move elements: reshape, permute, concat, slice, broadcast. Page: docs/ops.md
-#include <algorithm>
-#include <numeric>
 
 #include "ops/ops.h"
 #include "ops/values.h"

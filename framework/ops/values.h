@@ -2,8 +2,6 @@
 // Nothing here records or is seen by the profiler as an operation of its own. Page: docs/ops.md
 #pragma once
 
-#include <vector>
-
 #include "kernels/dispatch.h"
 #include "tensor/indices.h"
 #include "tensor/tensor.h"

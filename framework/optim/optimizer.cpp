@@ -2,9 +2,6 @@
 // parameter gets which constants. Page: docs/optim.md
 #include "optim/optimizer.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "autograd/backward.h"
 #include "kernels/dispatch.h"
 

@@ -2,11 +2,6 @@
 // unless a paper is named, so that the numbers agree. Page: docs/optim.md
 #pragma once
 
-#include <memory>
-#include <optional>
-#include <string>
-#include <vector>
-
 #include "autograd/node.h"
 #include "nn/module.h"
 

@@ -1,10 +1,6 @@
 // Learning-rate schedules. Page: docs/optim.md
 #include "optim/schedule.h"
 
-#include <algorithm>
-#include <cmath>
-#include <utility>
-
 #include "base/check.h"
 
 namespace kindling {

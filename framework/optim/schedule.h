@@ -1,7 +1,8 @@
 // Learning-rate schedules: a factor of the base rate as a function of the step. Page: docs/optim.md
 #pragma once
 
-#include <cstdint>
+#include "base/standard.h"
+
 #include <functional>
 
 namespace kindling {

@@ -1,8 +1,6 @@
 // Whole-number tensors. Page: docs/tensor.md
 #include "tensor/indices.h"
 
-#include <algorithm>
-
 namespace kindling {
 
 Indices::Indices(const Shape& shape, std::span<const int32_t> values) : Indices(shape) {

@@ -2,9 +2,6 @@
 // Page: docs/tensor.md
 #pragma once
 
-#include <initializer_list>
-#include <span>
-
 #include "tensor/shape.h"
 #include "tensor/storage.h"
 

@@ -2,10 +2,7 @@
 // then the words are laid out between brackets. Page: docs/tensor.md
 #include "tensor/print.h"
 
-#include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <vector>
 
 namespace kindling {
 namespace {

@@ -1,8 +1,6 @@
 // Printing tensors the way NumPy does. Page: docs/tensor.md
 #pragma once
 
-#include <string>
-
 #include "tensor/indices.h"
 #include "tensor/tensor.h"
 

@@ -2,13 +2,6 @@
 // docs/tensor.md
 #pragma once
 
-#include <array>
-#include <cstdint>
-#include <initializer_list>
-#include <span>
-#include <string>
-#include <vector>
-
 #include "base/check.h"
 
 namespace kindling {
@@ -63,11 +56,9 @@ std::array<int64_t, kMaxRank> strides_of(const Shape& shape);
 
 }  // namespace kindling
 
-template <>
-struct fmt::formatter<kindling::Shape> {
+template <> struct fmt::formatter<kindling::Shape> {
   constexpr auto parse(format_parse_context& context) { return context.begin(); }
-  template <class Context>
-  auto format(const kindling::Shape& shape, Context& context) const {
+  template <class Context> auto format(const kindling::Shape& shape, Context& context) const {
     auto out = context.out();
     for (char c : shape.str()) *out++ = c;
     return out;

@@ -1,8 +1,6 @@
 // Storage: a counted block of elements that knows how often it was written. Page: docs/tensor.md
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <new>
 
 #include "base/memory.h"

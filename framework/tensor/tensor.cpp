@@ -1,10 +1,6 @@
 // Handles, factories and element access of tensors. Page: docs/tensor.md
 #include "tensor/tensor.h"
 
-#include <algorithm>
-#include <cmath>
-#include <cstring>
-
 namespace kindling {
 
 Tensor::Tensor(const Shape& shape)

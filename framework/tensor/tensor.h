@@ -2,10 +2,6 @@
 // Page: docs/tensor.md
 #pragma once
 
-#include <cstdint>
-#include <initializer_list>
-#include <span>
-
 #include "base/random.h"
 #include "base/real.h"
 #include "tensor/shape.h"

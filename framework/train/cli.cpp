@@ -5,10 +5,8 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <charconv>
-#include <optional>
 
 #include "autograd/profile.h"
 #include "base/check.h"

@@ -1,13 +1,10 @@
 // The command line every lesson shares, and the exit codes. Page: docs/contributing.md
 #pragma once
 
-#include <cstdint>
+#include "base/standard.h"
+
 #include <functional>
-#include <limits>
-#include <string>
-#include <type_traits>
 #include <variant>
-#include <vector>
 
 namespace kindling {
 

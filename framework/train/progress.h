@@ -2,9 +2,9 @@
 // seconds in a file. Page: docs/contributing.md
 #pragma once
 
+#include "base/standard.h"
+
 #include <chrono>
-#include <cstdint>
-#include <string>
 
 namespace kindling {
 

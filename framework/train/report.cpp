@@ -5,16 +5,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <map>
-#include <memory>
-#include <numeric>
 #include <sstream>
-#include <utility>
 
 #include "base/check.h"
 #include "base/parallel.h"

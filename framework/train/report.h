@@ -3,10 +3,6 @@
 #pragma once
 
 #include <chrono>
-#include <optional>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "train/cli.h"
 

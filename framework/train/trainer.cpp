@@ -3,9 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
-
 #include "autograd/graphviz.h"
 #include "io/checkpoint.h"
 #include "train/progress.h"

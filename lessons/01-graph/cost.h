@@ -13,15 +13,13 @@ namespace lesson01 {
 
 // y w^n, one multiplication after the other: a plain loop for float, for Scalar and Tensor a graph
 // of n nodes.
-template <class T>
-T chain(T y, const T& w, int64_t n) {
+template <class T> T chain(T y, const T& w, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y = y * w;
   return y;
 }
 
 // Nanoseconds for each of `links` links: the median over `repeats` of the time run() takes.
-template <class Run>
-double nanoseconds(int64_t links, int repeats, const Run& run) {
+template <class Run> double nanoseconds(int64_t links, int repeats, const Run& run) {
   std::vector<double> times;
   for (int i = 0; i < repeats; ++i) {
     const auto start = std::chrono::steady_clock::now();

@@ -10,10 +10,7 @@
 namespace lesson01 {
 
 // For one number, or for a tensor of them.
-template <class T>
-T cubic(const T& a, const T& b, const T& x) {
-  return a * x + b * (x * x * x);
-}
+template <class T> T cubic(const T& a, const T& b, const T& x) { return a * x + b * (x * x * x); }
 
 struct Points {
   std::vector<double> x, y;

@@ -33,8 +33,7 @@ Tensor leaf(double value) {
 
 // One text for double, Scalar and Tensor: the type decides whether a graph is recorded. The sum has
 // a name because C++ may otherwise compute the sine first, and the ids would come out differently.
-template <class T>
-T expression(const T& x, const T& y) {
+template <class T> T expression(const T& x, const T& y) {
   using std::sin;
   const T sum = x + y;
   return sum * sin(x);

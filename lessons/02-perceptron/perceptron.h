@@ -70,8 +70,7 @@ Training train(Unit& unit, const std::vector<Sample>& samples, int most_passes, 
   return t;
 }
 
-template <class Unit>
-int right_answers(const Unit& unit, const std::vector<Sample>& samples) {
+template <class Unit> int right_answers(const Unit& unit, const std::vector<Sample>& samples) {
   int right = 0;
   for (const Sample& s : samples) right += unit.fires(s.x) == s.target;
   return right;

@@ -13,8 +13,7 @@ using namespace kindling;
 
 namespace {
 
-template <class F>
-double nanoseconds(F&& f) {
+template <class F> double nanoseconds(F&& f) {
   const auto start = std::chrono::steady_clock::now();
   f();
   return std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count();

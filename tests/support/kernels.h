@@ -75,8 +75,7 @@ inline bool same_bits(const Guarded& a, const Guarded& b) {
 }
 
 // Runs the body with each instruction set that this machine has.
-template <class Body>
-void for_each_isa(const Body& body) {
+template <class Body> void for_each_isa(const Body& body) {
   const std::string before = kindling::kernels().name;
   for (const std::string& name : kindling::available_isas()) {
     INFO("instruction set " << name);
@@ -87,8 +86,7 @@ void for_each_isa(const Body& body) {
 }
 
 // Runs `make`, which returns a Guarded, with 1, 2 and 4 threads: the bits must be the same.
-template <class Make>
-bool same_for_any_threads(const Make& make) {
+template <class Make> bool same_for_any_threads(const Make& make) {
   const int before = kindling::threads();
   kindling::set_threads(1);
   const Guarded one = make();

@@ -62,11 +62,25 @@ struct Quote {
   Lines lines;
 };
 
-// The number (from 0) of the one line that begins with `text`, indentation aside.
+// A line without its indentation and without a template <...> at its head.
+inline std::string declaration(const std::string& line) {
+  const std::string text = trim(line);
+  int depth = 0;
+  for (size_t i = text.rfind("template <", 0) == 0 ? text.find('<') : text.size(); i < text.size();
+       ++i) {
+    depth += (text[i] == '<') - (text[i] == '>');
+    if (depth == 0) return trim(text.substr(i + 1));
+  }
+  return text;
+}
+
+// The number (from 0) of the one line that begins with `text`, as above or with its template head.
 inline size_t find_line(const std::string& file, const Lines& lines, const std::string& text) {
   std::vector<size_t> found;
   for (size_t i = 0; i < lines.size(); ++i) {
-    if (!text.empty() && trim(lines[i]).rfind(text, 0) == 0) found.push_back(i);
+    if (!text.empty() &&
+        (trim(lines[i]).rfind(text, 0) == 0 || declaration(lines[i]).rfind(text, 0) == 0))
+      found.push_back(i);
   }
   if (found.empty()) fail("{}: no line begins with \"{}\"", file, text);
   if (found.size() > 1) {

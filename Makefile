@@ -37,9 +37,9 @@ export TSAN_OPTIONS ?= allocator_may_return_null=1
 # ---- Packages ------------------------------------------------------------------------------------
 # DEPS is what the tour and the tests need; DEPS_DEV adds the tools of developers. Names of Debian.
 DEPS     := g++ pkg-config libfmt-dev libstb-dev nlohmann-json3-dev zlib1g-dev catch2 \
-            dataset-fashion-mnist
+            dataset-fashion-mnist curl
 DEPS_DEV := clang clang-format libclang-rt-dev g++-aarch64-linux-gnu qemu-user librsvg2-bin \
-            graphviz curl
+            graphviz
 
 package       = $(shell pkg-config $(1) 2>/dev/null)
 PACKAGE_FLAGS := $(call package,--cflags fmt zlib stb)

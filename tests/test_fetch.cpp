@@ -28,7 +28,7 @@ TEST_CASE("fetch: an unknown set is a usage error") {
 }
 
 TEST_CASE("fetch: the official address, then the files that are there") {
-  if (!has_program("curl")) return skip("curl is missing: make deps-dev");
+  if (!has_program("curl")) return skip("curl is missing: make deps");
   if (!fs::exists(kDebianFolder)) return skip("the Debian package is missing: make deps");
   TempFolder temp;
   const fs::path folder = temp.path() / "set";
@@ -51,7 +51,7 @@ TEST_CASE("fetch: the official address, then the files that are there") {
 }
 
 TEST_CASE("fetch: a source with a wrong file leaves nothing behind") {
-  if (!has_program("curl")) return skip("curl is missing: make deps-dev");
+  if (!has_program("curl")) return skip("curl is missing: make deps");
   if (!fs::exists(kDebianFolder)) return skip("the Debian package is missing: make deps");
   TempFolder temp;
   const fs::path source = temp.path() / "source", folder = temp.path() / "set";

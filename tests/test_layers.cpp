@@ -65,7 +65,7 @@ TEST_CASE("Dropout goes on where its generator was", "[nn][layers]") {
   Random random(1);
   Dropout drop(0.5, random);
   const Tensor x = ones({8, 8});
-  Random& generator = *named_randoms(drop)[0].random;
+  Random& generator = *Visitor(drop).randoms[0].second;
   const Random::State before = generator.state();
   const Tensor y = drop(x);
   generator.restore(before);

@@ -150,8 +150,8 @@ TEST_CASE("copy_weights lists all differences and copies nothing", "[nn][module]
   const real before = parameters(to)[0].tensor.data()[0];
   CHECK_THROWS_WITH(
       copy_weights(to, from),
-      Equals("copy_weights: does not fit: different: 0.bias is [3], expected [4], 0.weight is "
-             "[3, 2], expected [4, 2]; missing 1.bias; unexpected 2.bias, 2.weight"));
+      Equals("copy_weights: does not fit: 2 different (0.bias is [3], expected [4], 0.weight is "
+             "[3, 2], expected [4, 2]); 1 missing (1.bias); 2 unexpected (2.bias, 2.weight)"));
   CHECK(parameters(to)[0].tensor.data()[0] == before);
 }
 
@@ -166,10 +166,11 @@ TEST_CASE("tensors that differ are listed together, long lists cut short", "[nn]
   };
   CHECK(message({{"a", "[2]"}}, {{"a", "[2]"}}).empty());
   CHECK(message({{"a", "[2]"}, {"b", "[1]"}}, {{"a", "[3]"}, {"c", "[1]"}}) ==
-        "a file: does not fit: different: a is [2], expected [3]; missing c; unexpected b");
+        "a file: does not fit: 1 different (a is [2], expected [3]); 1 missing (c); 1 unexpected "
+        "(b)");
   Descriptions many;
   for (int i = 0; i < 9; ++i) many[std::to_string(i)] = "[]";
-  CHECK(message({}, many) == "a file: does not fit: missing 0, 1, 2, 3, 4, 5, 6, 7 and 1 more");
+  CHECK(message({}, many) == "a file: does not fit: 9 missing (0, 1, 2, 3, 4, 5, 6, 7)");
 }
 
 TEST_CASE("a moved module keeps its weights, the one moved from says so", "[nn][module]") {

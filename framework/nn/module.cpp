@@ -68,23 +68,19 @@ void ensure_same_tensors(const std::string& what, const Descriptions& found,
     if (it == found.end()) {
       problems["missing"].push_back(name);
     } else if (it->second != description) {
-      problems["different:"].push_back(
-          fmt::format("{} is {}, expected {}", name, it->second, description));
+      const std::string& is = it->second;
+      problems["different"].push_back(fmt::format("{} is {}, expected {}", name, is, description));
     }
   }
   for (const auto& [name, description] : found) {
     if (!expected.contains(name)) problems["unexpected"].push_back(name);
   }
-  std::vector<std::string> lines;
-  for (auto& [kind, names] : problems) {
-    constexpr size_t kShown = 8;
-    if (names.size() > kShown) {
-      names[kShown - 1] += fmt::format(" and {} more", names.size() - kShown);
-      names.resize(kShown);
-    }
-    lines.push_back(fmt::format("{} {}", kind, fmt::join(names, ", ")));
+  std::string text;
+  for (const auto& [kind, names] : problems) {
+    const auto first = std::span(names).first(std::min(names.size(), size_t{8}));
+    text += fmt::format("; {} {} ({})", names.size(), kind, fmt::join(first, ", "));
   }
-  ENSURE(lines.empty(), "{}: does not fit: {}", what, fmt::join(lines, "; "));
+  ENSURE(text.empty(), "{}: does not fit: {}", what, text.substr(2));
 }
 
 void copy_weights(Module& to, Module& from) {

@@ -87,7 +87,8 @@ Tensor make_parameter(Tensor tensor);
 // Tensors by name, and what each one is: {"0.weight", "[3, 2]"}.
 using Descriptions = std::map<std::string, std::string>;
 // Throws unless `found` has the names of `expected`, with the same description, and no others: one
-// error, which begins with `what`, lists all that are missing, unexpected or different.
+// error, which begins with `what`, counts all that are missing, unexpected or different and names
+// the first eight of each.
 void ensure_same_tensors(const std::string& what, const Descriptions& found,
                          const Descriptions& expected);
 

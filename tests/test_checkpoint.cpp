@@ -88,7 +88,7 @@ struct Run {
     add(named_tensors(model));
     add(optimizer.state());
     add(ema.shadow());
-    for (const NamedRandom& r : named_randoms(model)) all.push_back(r.random->state().used);
+    for (const auto& [name, random] : Visitor(model).randoms) all.push_back(random->state().used);
     all.insert(all.end(), {jitter.state().seed, jitter.state().stream, jitter.state().used});
     all.insert(all.end(), {uint64_t(loader.position().epoch), uint64_t(loader.position().batch)});
     return all;

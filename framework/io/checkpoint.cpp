@@ -45,7 +45,8 @@ std::vector<Counters> counters_of(Training& t) {
                    }});
   }
   if (t.model) {
-    for (const NamedRandom& r : named_randoms(*t.model)) add_random("model." + r.name, *r.random);
+    for (const auto& [name, random] : Visitor(*t.model).randoms)
+      add_random("model." + name, *random);
   }
   for (size_t i = 0; i < t.randoms.size(); ++i) {
     add_random(fmt::format("random.{}", i), *t.randoms[i]);

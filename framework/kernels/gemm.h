@@ -188,4 +188,21 @@ void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue
   }
 }
 
+// Twelve chains of x = x x + c, whose start the compiler must not know, or it would know the end.
+// Each waits some four cycles for its own result while two units can start one each per cycle, so
+// fewer than eight would leave them idle.
+template <class Isa> real fma_chains(int64_t flops) {
+  using Vec = typename Isa::Vec;
+  constexpr int kChains = 12;
+  const volatile real start = real(0.25), more = real(0.1875);  // 0.25 = 0.25 0.25 + 0.1875
+  Vec x[kChains] = {}, add = Vec{} + more;
+  for (Vec& chain : x) chain += start;
+  for (int64_t done = 0; done < flops; done += 2 * kChains * kWidth<Isa>) {
+#pragma GCC unroll 12
+    for (Vec& chain : x) chain = chain * chain + add;
+  }
+  for (const Vec& chain : x) add += chain;
+  return add[0];
+}
+
 }  // namespace kindling::kernel

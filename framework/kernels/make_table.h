@@ -68,6 +68,7 @@ template <class Isa> consteval Kernels make_table() {
   k.strided_copy = kernel::strided_copy<Isa>;
   k.strided_add = kernel::strided_add<Isa>;
   k.gemm = kernel::gemm<Isa>;
+  k.fma_chains = kernel::fma_chains<Isa>;
   k.sgd = kernel::sgd<Isa>;
   k.adam = kernel::adam<Isa>;
   k.rmsprop = kernel::rmsprop<Isa>;

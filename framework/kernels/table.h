@@ -151,6 +151,10 @@ struct Kernels {
   // C [M, N], rows ldc apart, = A B with the epilogue. A is [M, K], B is [K, N].
   void (*gemm)(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue);
 
+  // Multiply-adds that wait for nothing: what a core can do at best. Does `flops` operations, a
+  // multiple of 384 = 2 x 12 chains x the widest vector; use the result, or they are left out.
+  real (*fma_chains)(int64_t flops);
+
   // Optimizers: one pass over a parameter w and its gradient g.
   void (*sgd)(int64_t n, real* w, const real* g, real* velocity, const SgdStep& step);
   void (*adam)(int64_t n, real* w, const real* g, real* m, real* v, const AdamStep& step);

@@ -13,7 +13,6 @@
 #include "base/random.h"
 #include "base/real.h"
 #include "data/dataset.h"
-#include "data/generated.h"
 #include "data/idx.h"
 #include "data/loader.h"
 #include "io/checkpoint.h"

@@ -184,14 +184,14 @@ TEST_CASE("load_mnist reads the four files and scales by the training set", "[id
   const ImageData data = load_mnist("mnist", folder.path().string());
   CHECK(data.train.size() == 10);
   CHECK(data.test.size() == 4);
-  CHECK(data.train.image() == Shape{3, 2, 1});
-  CHECK(data.train.labels()[9] == 9);
-  CHECK(data.test.labels()[3] == 3);
-  CHECK(data.train.classes().size() == 10);
+  CHECK(data.train.image == Shape{3, 2, 1});
+  CHECK(data.train.labels[9] == 9);
+  CHECK(data.test.labels[3] == 3);
+  CHECK(data.train.classes.size() == 10);
   CHECK(data.train.pixels(1)[0] == 6);
-  CHECK(data.train.scale().mean == Approx(29.5 / 255));  // of the bytes 0 .. 59
-  CHECK(data.test.scale().mean == data.train.scale().mean);
-  CHECK(data.test.scale().deviation == data.train.scale().deviation);
+  CHECK(data.train.mean == Approx(29.5 / 255));  // of the bytes 0 .. 59
+  CHECK(data.test.mean == data.train.mean);
+  CHECK(data.test.deviation == data.train.deviation);
 }
 
 TEST_CASE("load_mnist refuses files that do not fit together", "[idx]") {
@@ -246,10 +246,10 @@ TEST_CASE("Fashion-MNIST is the real set", "[idx]") {
   if (data.train.size() == 1) return skip("Fashion-MNIST is not here: run make data-fashion-mnist");
   CHECK(data.train.size() == 60000);
   CHECK(data.test.size() == 10000);
-  CHECK(data.train.image() == Shape{28, 28, 1});
+  CHECK(data.train.image == Shape{28, 28, 1});
   // The first labels and the mean and deviation that every tutorial quotes.
-  CHECK(data.train.classes()[size_t(data.train.labels()[0])] == "ankle boot");
-  CHECK(data.test.classes()[size_t(data.test.labels()[1])] == "pullover");
-  CHECK(data.train.scale().mean == Approx(0.2860).margin(5e-5));
-  CHECK(data.train.scale().deviation == Approx(0.3530).margin(5e-5));
+  CHECK(data.train.classes[size_t(data.train.labels[0])] == "ankle boot");
+  CHECK(data.test.classes[size_t(data.test.labels[1])] == "pullover");
+  CHECK(data.train.mean == Approx(0.2860).margin(5e-5));
+  CHECK(data.train.deviation == Approx(0.3530).margin(5e-5));
 }

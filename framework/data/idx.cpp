@@ -160,13 +160,8 @@ ImageData load_mnist(const std::string& name, const std::string& folder) {
   const auto set = std::ranges::find(known_sets(), name, &Known::name);
   ENSURE(set != known_sets().end(), "load_mnist: '{}' is neither mnist nor fashion-mnist", name);
   const std::string where = folder.empty() ? folder_of(*set) : folder;
-  ImageData data{load_part(*set, where, "train"), load_part(*set, where, "t10k")};
-  ENSURE(data.train.image() == data.test.image(), "{}: images of {} for training, {} for the test",
-         name, data.train.image(), data.test.image());
-  const ImageSet::Scale scale = data.train.measure();
-  data.train.set_scale(scale);
-  data.test.set_scale(scale);
-  return data;
+  ImageSet train = load_part(*set, where, "train"), test = load_part(*set, where, "t10k");
+  return scaled(std::move(train), std::move(test));
 }
 
 }  // namespace kindling

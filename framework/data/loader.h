@@ -2,6 +2,12 @@
 // Page: docs/data.md
 #pragma once
 
+#include <condition_variable>
+#include <deque>
+#include <future>
+#include <mutex>
+#include <thread>
+
 #include "data/dataset.h"
 
 namespace kindling {
@@ -20,23 +26,33 @@ struct LoaderOptions {
 class Loader {
  public:
   Loader(const Dataset& data, const LoaderOptions& options);
-  ~Loader();
-  Loader(const Loader&) = delete;
-  Loader& operator=(const Loader&) = delete;
 
-  int64_t batches() const;  // per epoch
+  int64_t batches() const { return batches_; }  // per epoch
   // The next batch of the current epoch; nothing at its end, after which the next epoch begins.
   std::optional<Batch> next();
 
   struct Position {
     int64_t epoch = 0, batch = 0;  // of the batch that next() gives
   };
-  Position position() const;
+  Position position() const { return position_; }
   void seek(const Position& position);  // for a resumed run
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  Batch prepare(const Position& p);
+  void prepare_ahead(const std::stop_token& stop);
+  Batch take();
+
+  const Dataset& data_;
+  const LoaderOptions options_;
+  int64_t batches_;
+  Position position_;
+  std::vector<int32_t> order_;  // of the samples in ordered_epoch_
+  int64_t ordered_epoch_ = -1;
+
+  std::mutex mutex_;  // guards ready_
+  std::condition_variable_any changed_;
+  std::deque<std::future<Batch>> ready_;  // the one being prepared among them
+  std::jthread thread_;                   // last: it ends before what it works on goes
 };
 
 }  // namespace kindling

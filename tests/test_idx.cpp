@@ -140,7 +140,7 @@ TEST_CASE("every damaged byte of a compressed idx file is noticed", "[idx]") {
 
 TEST_CASE("an idx file with bytes left over is an error", "[idx]") {
   CHECK_THAT(error_of(idx_bytes({2, 3}) + "x"),
-             ContainsSubstring("too long: bytes after the 6 of [2, 3]"));
+             ContainsSubstring("too long: [2, 3] needs 6 bytes, the file holds 7"));
   CHECK_THAT(error_of(gzip(idx_bytes({2, 3}) + "x"), "file.gz"), ContainsSubstring("too long"));
 }
 
@@ -151,9 +151,10 @@ TEST_CASE("an idx header that makes no sense is an error", "[idx]") {
     changed[i] = char(value);
     return changed;
   };
-  CHECK_THAT(error_of(with(0, 1)), ContainsSubstring("not an idx file: it begins 01 00"));
+  CHECK_THAT(error_of(with(0, 1)), ContainsSubstring("it begins 01 00 08, not 00 00 08"));
   CHECK_THAT(error_of("\x89PNG\r\n"), ContainsSubstring("it begins 89 50"));
-  CHECK_THAT(error_of(with(2, 0x0d)), ContainsSubstring("element type 0x0d"));
+  CHECK_THAT(error_of(with(2, 0x0d)),
+             ContainsSubstring("not an idx file of unsigned bytes: it begins 00 00 0d"));
   CHECK_THAT(error_of(with(3, 0)), ContainsSubstring("0 dimensions; 1 to 4"));
   CHECK_THAT(error_of(with(3, 5)), ContainsSubstring("5 dimensions; 1 to 4"));
 }
@@ -222,6 +223,16 @@ TEST_CASE("a set that is not there says how to get it", "[idx]") {
   CHECK_THROWS_WITH(load_mnist("mnist", where),
                     ContainsSubstring("t10k-labels-idx1-ubyte.gz not found in " + where +
                                       ". Run: make data-mnist"));
+}
+
+TEST_CASE("a damaged file of a set says how to fetch it again", "[idx]") {
+  TempFolder folder;
+  write_set(folder.path(), 10, 4);
+  const fs::path labels = folder.path() / "t10k-labels-idx1-ubyte.gz";
+  write_text(labels, read_text(labels).substr(0, 20));
+  CHECK_THROWS_WITH(load_mnist("mnist", folder.path().string()),
+                    ContainsSubstring(labels.string() + ": damaged or truncated (") &&
+                        ContainsSubstring("). Run: make data-mnist   (12 MB)"));
 }
 
 TEST_CASE("KINDLING_DATA comes before datasets/", "[idx]") {

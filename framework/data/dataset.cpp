@@ -56,15 +56,11 @@ ImageSet ImageSet::subset(std::span<const int32_t> samples) const {
 ImageData scaled(ImageSet train, ImageSet test) {
   ENSURE(train.image == test.image, "{}: images of {} for training, {} for the test", train.name,
          train.image, test.image);
-  std::array<double, 256> share{};  // counts first: the result has no rounding of 47 million sums
-  for (uint8_t byte : train.bytes) ++share[byte];
-  double mean = 0, variance = 0;
-  for (double& count : share) count /= double(train.bytes.size());
-  for (size_t byte = 0; byte < 256; ++byte) mean += share[byte] * double(byte) / 255;
-  for (size_t byte = 0; byte < 256; ++byte) {
-    variance += share[byte] * std::pow(double(byte) / 255 - mean, 2);
-  }
-  ENSURE(variance > 0, "{}: all pixels of the training set are the same", train.name);
+  int64_t sum = 0, squares = 0;  // whole numbers: millions of additions without rounding
+  for (int64_t byte : train.bytes) sum += byte, squares += byte * byte;
+  const double n = double(train.bytes.size()), mean = double(sum) / n / 255;
+  const double variance = double(squares) / n / (255 * 255) - mean * mean;
+  ENSURE(variance > 1e-12, "{}: all pixels of the training set are the same", train.name);
   train.mean = test.mean = mean;
   train.deviation = test.deviation = std::sqrt(variance);
   return {std::move(train), std::move(test)};

@@ -33,16 +33,13 @@ std::vector<uint8_t> read_gz(const std::string& path) {
   return bytes;
 }
 
-// The plain file where there is one.
-std::string plain_or_gz(const std::string& path) {
-  return fs::is_regular_file(path) ? path : path + ".gz";
-}
-
 }  // namespace
 
 IdxFile read_idx(const std::string& path) {
-  const std::string found = plain_or_gz(path);
-  ENSURE(fs::is_regular_file(found), "{}: no such file, and no {}.gz", path, path);
+  const std::string found = fs::is_regular_file(path) ? path : path + ".gz";
+  if (!fs::is_regular_file(found)) {
+    throw DataMissing(fmt::format("{0}: no such file, and no {0}.gz", path));
+  }
   std::vector<uint8_t> bytes = read_gz(found);
 
   const auto ensure_header = [&](size_t size) {
@@ -101,12 +98,10 @@ ImageData load_mnist(const std::string& name, const std::string& folder) {
   const std::string where = folder.empty() ? folder_of(name) : folder;
   const auto remedy = fmt::format(". Run: make data-{}   ({})", name, set->megabytes);
   const auto read = [&](const std::string& file) {
-    const std::string path = where + "/" + file;
-    if (!fs::is_regular_file(plain_or_gz(path))) {
-      throw DataMissing(fmt::format("{}: {}.gz not found in {}{}", name, file, where, remedy));
-    }
     try {
-      return read_idx(path);
+      return read_idx(where + "/" + file);
+    } catch (const DataMissing&) {
+      throw DataMissing(fmt::format("{}: {}.gz not found in {}{}", name, file, where, remedy));
     } catch (const Error& e) {
       throw Error(e.what() + remedy);
     }

@@ -1,4 +1,4 @@
-// The loader's order, its thread and its queue. Page: docs/data.md
+// The loader's order and its thread. Page: docs/data.md
 #include "data/loader.h"
 
 #include "base/parallel.h"
@@ -7,10 +7,15 @@ namespace kindling {
 
 Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data), options_(options) {
   const int64_t n = data.size(), size = options.batch;
-  ENSURE(size >= 1 && options.ahead >= 0,
-         "loader: batch {} must be at least 1 and ahead {} at least 0", size, options.ahead);
+  ENSURE(size >= 1, "loader: batch {} must be at least 1", size);
   batches_ = options.drop_last ? n / size : (n + size - 1) / size;
   ENSURE(batches_ >= 1, "loader: {} samples make no batch of {}; use smaller batches", n, size);
+  if (!options.ahead) return;
+  thread_ = std::jthread([this](const std::stop_token& stop) {
+    run_serially();
+    std::unique_lock lock(mutex_);
+    while (changed_.wait(lock, stop, [&] { return task_.valid(); })) std::exchange(task_, {})();
+  });
 }
 
 std::optional<Batch> Loader::next() {
@@ -18,8 +23,10 @@ std::optional<Batch> Loader::next() {
     position_ = {position_.epoch + 1, 0};
     return std::nullopt;
   }
-  Batch batch = options_.ahead == 0 ? prepare(position_) : take();
+  if (!next_.valid()) request(position_);
+  Batch batch = next_.get();  // an exception of the thread comes out here
   ++position_.batch;
+  if (options_.ahead) request(position_);
   return batch;
 }
 
@@ -27,13 +34,25 @@ void Loader::seek(const Position& position) {
   ENSURE(position.epoch >= 0 && position.batch >= 0 && position.batch <= batches_,
          "loader: no batch {} in epoch {}; an epoch has {}", position.batch, position.epoch,
          batches_);
-  thread_ = {};  // waits until it has ended
-  ready_.clear();
+  if (next_.valid()) next_.wait();
+  next_ = {};
   position_ = position;
 }
 
-// Batch p.batch of epoch p.epoch: a function of the seed and p alone. Called by one thread at a
-// time: the loader's or, when nothing is prepared ahead, the caller's.
+// Has the batch at p prepared, by the thread if there is one. The thread has nothing else to do by
+// then: what was requested before has been taken, or seek has waited for it.
+void Loader::request(Position p) {
+  if (p.batch == batches_) p = {p.epoch + 1, 0};
+  std::packaged_task<Batch()> task([this, p] { return prepare(p); });
+  next_ = task.get_future();
+  if (!options_.ahead) return task();
+  std::lock_guard lock(mutex_);
+  task_ = std::move(task);
+  changed_.notify_one();
+}
+
+// Batch p.batch of epoch p.epoch: a function of the seed and p alone. Called by one thread: the
+// loader's or, when nothing is prepared ahead, the caller's.
 Batch Loader::prepare(const Position& p) {
   Random of_epoch = Random(options_.seed).fork(uint64_t(p.epoch));
   Random of_batch = of_epoch.fork(uint64_t(p.batch));
@@ -44,41 +63,6 @@ Batch Loader::prepare(const Position& p) {
   const int64_t begin = p.batch * options_.batch,
                 end = std::min(begin + options_.batch, data_.size());
   return data_.batch(std::span(order_).subspan(size_t(begin), size_t(end - begin)), of_batch);
-}
-
-// What the loader's thread does: it promises a batch, prepares it, and waits while enough of them
-// are ready. An exception goes into the promise and comes out where the batch is asked for.
-void Loader::prepare_ahead(const std::stop_token& stop) {
-  run_serially();
-  const auto room = [&] { return int(ready_.size()) < options_.ahead; };
-  for (Position p = position_;; ++p.batch) {
-    if (p.batch == batches_) p = {p.epoch + 1, 0};
-    std::packaged_task<Batch()> task([&] { return prepare(p); });
-    std::unique_lock lock(mutex_);
-    if (!changed_.wait(lock, stop, room)) return;
-    ready_.push_back(task.get_future());
-    lock.unlock();
-    changed_.notify_one();
-    task();
-  }
-}
-
-Batch Loader::take() {
-  if (!thread_.joinable()) {
-    thread_ = std::jthread([this](const std::stop_token& stop) { prepare_ahead(stop); });
-  }
-  std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return !ready_.empty(); });
-  std::future<Batch> batch = std::move(ready_.front());
-  ready_.pop_front();
-  lock.unlock();
-  changed_.notify_one();
-  try {
-    return batch.get();
-  } catch (...) {
-    seek(position_);  // a later call begins again at the same batch
-    throw;
-  }
 }
 
 }  // namespace kindling

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <condition_variable>
-#include <deque>
 #include <future>
 #include <mutex>
 #include <thread>
@@ -16,7 +15,7 @@ struct LoaderOptions {
   int64_t batch = 128;
   bool shuffle = true;
   bool drop_last = true;  // an incomplete last batch is left out
-  int ahead = 2;          // batches prepared in advance; 0 prepares each when it is asked for
+  bool ahead = true;      // the next batch is prepared while the caller uses this one
   uint64_t seed = 0;
 };
 
@@ -39,8 +38,7 @@ class Loader {
 
  private:
   Batch prepare(const Position& p);
-  void prepare_ahead(const std::stop_token& stop);
-  Batch take();
+  void request(Position p);
 
   const Dataset& data_;
   const LoaderOptions options_;
@@ -49,10 +47,11 @@ class Loader {
   std::vector<int32_t> order_;  // of the samples in ordered_epoch_
   int64_t ordered_epoch_ = -1;
 
-  std::mutex mutex_;  // guards ready_
+  std::future<Batch> next_;  // has been requested
+  std::mutex mutex_;         // guards task_
   std::condition_variable_any changed_;
-  std::deque<std::future<Batch>> ready_;  // the one being prepared among them
-  std::jthread thread_;                   // last: it ends before what it works on goes
+  std::packaged_task<Batch()> task_;  // what the thread shall do
+  std::jthread thread_;               // last: it ends before what it works on goes
 };
 
 }  // namespace kindling

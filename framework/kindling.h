@@ -7,6 +7,7 @@
 #include "autograd/node.h"
 #include "autograd/profile.h"
 #include "base/check.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/random.h"

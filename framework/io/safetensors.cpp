@@ -1,17 +1,16 @@
 // The safetensors format, read with suspicion and written in one step. Page: docs/files.md
 #include "io/safetensors.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <bit>
-#include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <list>
 #include <nlohmann/json.hpp>
 #include <set>
+
+#include "base/file.h"
 
 namespace kindling {
 namespace {
@@ -178,59 +177,27 @@ FileTensor read_tensor(std::ifstream& in, uint64_t data_begin, const Entry& entr
 
 // ---- Writing ------------------------------------------------------------------------------------
 
-// A file that appears under its name only when it is complete and on the disk.
-class NewFile {
- public:
-  explicit NewFile(const std::string& path)
-      : path_(path), part_(path + ".part"), file_(std::fopen(part_.c_str(), "wb")) {
-    if (!file_) fail();
-  }
-  ~NewFile() {
-    if (file_) std::fclose(file_), std::remove(part_.c_str());
-  }
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
-
-  void write(const void* data, size_t bytes) {
-    if (bytes > 0 && std::fwrite(data, 1, bytes, file_) != bytes) fail();
-  }
-
-  void commit() {
-    if (std::fflush(file_) != 0 || fsync(fileno(file_)) != 0) fail();
-    if (std::rename(part_.c_str(), path_.c_str()) != 0) fail();
-    std::fclose(std::exchange(file_, nullptr));
-    // The new name is an entry of the folder; without this a power cut could lose it.
-    const fs::path folder = fs::absolute(path_).parent_path();
-    if (const int f = open(folder.c_str(), O_RDONLY | O_DIRECTORY); f >= 0) fsync(f), close(f);
-  }
-
- private:
-  [[noreturn]] void fail() const {
-    throw Error(fmt::format("{}: cannot be written: {}", path_, std::strerror(errno)));
-  }
-  std::string path_, part_;
-  std::FILE* file_;
-};
-
 struct Bytes {
   const char* dtype;
   Shape shape;
-  const void* data;
-  size_t count;
+  std::string_view data;
 };
 
-// The bytes of one tensor as they are written; `buffer` keeps those that had to be converted.
-Bytes bytes_of(const FileTensor& tensor, std::vector<int64_t>& buffer) {
-  if (const auto* reals = std::get_if<Tensor>(&tensor.value)) {
-    return {sizeof(real) == 8 ? "F64" : "F32", reals->shape(), reals->data(),
-            size_t(reals->size()) * sizeof(real)};
+template <class T> std::string_view bytes_of(const T* data, size_t count) {
+  return {reinterpret_cast<const char*>(data), count * sizeof(T)};
+}
+
+// One tensor as it is written; `buffer` keeps the elements that had to be converted.
+Bytes written(const FileTensor& tensor, std::vector<int64_t>& buffer) {
+  if (const auto* t = std::get_if<Tensor>(&tensor.value)) {
+    return {sizeof(real) == 8 ? "F64" : "F32", t->shape(), bytes_of(t->data(), size_t(t->size()))};
   }
   if (const auto* counters = std::get_if<std::vector<uint64_t>>(&tensor.value)) {
-    return {"U64", Shape{int64_t(counters->size())}, counters->data(), counters->size() * 8};
+    return {"U64", {int64_t(counters->size())}, bytes_of(counters->data(), counters->size())};
   }
   const auto& indices = std::get<Indices>(tensor.value);
   buffer.assign(indices.values().begin(), indices.values().end());
-  return {"I64", indices.shape(), buffer.data(), buffer.size() * 8};
+  return {"I64", indices.shape(), bytes_of(buffer.data(), buffer.size())};
 }
 
 std::string kind_and_shape(const FileTensor& tensor) {
@@ -302,15 +269,17 @@ void write_safetensors(const std::string& path, const TensorFile& file) {
   json header = json::object();
   if (!file.metadata.empty()) header[kMetadata] = file.metadata;
   uint64_t end = 0;
-  std::vector<int64_t> buffer;
+  std::vector<std::string_view> pieces(2);  // the header's size, the header, then the tensors
+  std::list<std::vector<int64_t>> buffers;
   for (const FileTensor& tensor : file.tensors) {
     ENSURE(!header.contains(tensor.name) && tensor.name != kMetadata,
            "{}: two tensors are named {}, or it is a reserved name", path, tensor.name);
-    const Bytes bytes = bytes_of(tensor, buffer);
-    const uint64_t begin = std::exchange(end, end + bytes.count);
+    const Bytes bytes = written(tensor, buffers.emplace_back());
+    const uint64_t begin = std::exchange(end, end + bytes.data.size());
     header[tensor.name] = {{"dtype", bytes.dtype},
                            {"shape", std::vector<int64_t>(bytes.shape.begin(), bytes.shape.end())},
                            {"data_offsets", {begin, end}}};
+    pieces.push_back(bytes.data);
   }
   std::string text;
   try {
@@ -320,15 +289,8 @@ void write_safetensors(const std::string& path, const TensorFile& file) {
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the tensors begin at a multiple of 8
   const uint64_t header_size = text.size();
-
-  NewFile out(path);
-  out.write(&header_size, 8);
-  out.write(text.data(), text.size());
-  for (const FileTensor& tensor : file.tensors) {
-    const Bytes bytes = bytes_of(tensor, buffer);
-    out.write(bytes.data, bytes.count);
-  }
-  out.commit();
+  pieces[0] = bytes_of(&header_size, 1), pieces[1] = text;
+  write_file(path, pieces);
 }
 
 void ensure_fits(const std::string& path, const TensorFile& file, const TensorFile& expected) {

@@ -106,9 +106,9 @@ Report::Report(const Cli& cli, std::string records)
     : cli_(cli), records_(std::move(records)), folder_(cli.shared.resume) {
   // No value needs a backslash: they are numbers, and names from a lesson's source.
   const std::string options = fmt::format("{{\n  \"lesson\": \"{}\",\n  \"options\": \"{}\",\n",
-                                          cli.lesson(), cli.settings());
+                                          cli.lesson, cli.settings());
   if (folder_.empty()) {
-    folder_ = new_run_folder(cli.shared.out, cli.lesson());
+    folder_ = new_run_folder(cli.shared.out, cli.lesson);
     write_text(path("config.json"),
                fmt::format("{}  \"threads\": {},\n  \"isa\": \"{}\",\n  \"cpu\": \"{}\"\n}}\n",
                            options, threads(), kernels().name, cpu_model()));
@@ -118,7 +118,7 @@ Report::Report(const Cli& cli, std::string records)
     throw UsageError(
         fmt::format("--resume {0}: no run of {1} with these options: {2}. See "
                     "{0}/config.json",
-                    folder_, cli.lesson(), cli.settings()));
+                    folder_, cli.lesson, cli.settings()));
   }
   fmt::print("run folder: {}\n", folder_);
   std::fflush(stdout);               // a run that is killed has said where it was
@@ -190,7 +190,7 @@ Exit Report::verdict(const std::string& next) {
   write_text(path("verdict.tsv"),
              fmt::format("lesson\tresult\texpected\tseconds\tverdict\tfolder\n"
                          "{}\t{}\t{}\t{:.1f}\t{}\t{}\n",
-                         cli_.lesson(), judged_.empty() ? claims : shown_result_,
+                         cli_.lesson, judged_.empty() ? claims : shown_result_,
                          judged_.empty() ? "all claims" : expected_, seconds,
                          pass ? "PASS" : failed_, folder_));
   if (!cli_.shared.record.empty()) append_record(seconds);

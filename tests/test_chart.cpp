@@ -201,7 +201,7 @@ TEST_CASE("a confusion matrix shows counts, shades by row and sums up", "[chart]
   CHECK_THAT(svg, ContainsSubstring("fill='#282828'>10<"));   // in ink on a pale cell
   CHECK_THAT(svg, ContainsSubstring("rotate(-45"));           // the names are wider than a cell
   CHECK_THAT(confusion_matrix("", {"0", "1"}, std::vector<int64_t>(4)),
-             !ContainsSubstring("rotate"));
+             !ContainsSubstring("rotate(-45"));
   CHECK_THROWS_WITH(confusion_matrix("", kNames, std::vector<int64_t>(8)),
                     "confusion_matrix: 8 counts for 3 classes");
   // A class without samples is pale, not the colour of 0 / 0.

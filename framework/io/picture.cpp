@@ -82,43 +82,34 @@ std::string hex(Rgb c) { return fmt::format("#{:02x}{:02x}{:02x}", c.r, c.g, c.b
 // An SVG file cannot know how wide the reader's font is: 7 of its 12 units a letter is a wide one.
 double text_width(const std::string& text) { return 7.0 * double(text.size()); }
 
-// A drawing that grows with what is drawn on it, later shapes over earlier ones. Its origin is
-// wherever the drawing function likes it, so what stands to the left of it has a negative x.
-struct Svg {
-  std::string body = {};
-  double left = 0, top = 0, right = 0, bottom = 0;
+std::string rectangle(double x, double y, double width, double height, Rgb fill) {
+  return fmt::format("<rect x='{:.1f}' y='{:.1f}' width='{:.1f}' height='{:.1f}' fill='{}'/>\n", x,
+                     y, width, height, hex(fill));
+}
 
-  void cover(double x, double y, double width, double height) {
-    left = std::min(left, x), right = std::max(right, x + width);
-    top = std::min(top, y), bottom = std::max(bottom, y + height);
-  }
-  void rectangle(double x, double y, double width, double height, Rgb fill) {
-    cover(x, y, width, height);
-    body += fmt::format("<rect x='{:.1f}' y='{:.1f}' width='{:.1f}' height='{:.1f}' fill='{}'/>\n",
-                        x, y, width, height, hex(fill));
-  }
-  void text(double x, double y, int anchor, const std::string& text, Rgb fill = kInk,
-            const std::string& style = "") {
-    constexpr const char* kNames[] = {"start", "middle", "end"};
-    cover(x - text_width(text) * anchor / 2, y - 11, text_width(text), 15);
-    body += fmt::format("<text x='{:.1f}' y='{:.1f}' text-anchor='{}' {} fill='{}'>", x, y,
-                        kNames[anchor], style, hex(fill));
-    for (char c : text) body += c == '<' ? "&lt;" : c == '&' ? "&amp;" : std::string(1, c);
-    body += "</text>\n";
-  }
-  // The file: all this under a bold title and a grey note.
-  std::string finish(const std::string& title, const std::string& note) {
-    text(left, top - 12, kStart, note, kGrey);
-    text(left, top - 11, kStart, title, kInk, "font-size='15' font-weight='bold'");
-    cover(left, top, 1.35 * text_width(title), 0);
-    return fmt::format(
-        "<svg xmlns='http://www.w3.org/2000/svg' width='{2:.0f}' height='{3:.0f}' "
-        "viewBox='{0:.0f} {1:.0f} {2:.0f} {3:.0f}' font-family='Helvetica, Arial, sans-serif' "
-        "font-size='12'>\n<rect x='{0:.0f}' y='{1:.0f}' width='100%' height='100%' "
-        "fill='#ffffff'/>\n{4}</svg>\n",
-        left - 14, top - 14, right - left + 28, bottom - top + 28, body);
-  }
-};
+std::string text(double x, double y, int anchor, const std::string& words, Rgb fill = kInk,
+                 const std::string& style = "") {
+  constexpr const char* kNames[] = {"start", "middle", "end"};
+  std::string escaped;
+  for (char c : words) escaped += c == '<' ? "&lt;" : c == '&' ? "&amp;" : std::string(1, c);
+  return fmt::format("<text x='{:.1f}' y='{:.1f}' text-anchor='{}' {} fill='{}'>{}</text>\n", x, y,
+                     kNames[anchor], style, hex(fill), escaped);
+}
+
+// The file: a bold title, a grey note, and below them what is drawn from (left, top) to (right,
+// bottom). The origin is where the drawing function likes it, so `left` and `top` are negative.
+std::string svg_file(const std::string& title, const std::string& note, double left, double top,
+                     double right, double bottom, const std::string& body) {
+  right = std::max({right, left + 1.35 * text_width(title), left + text_width(note)});
+  return fmt::format(
+      "<svg xmlns='http://www.w3.org/2000/svg' width='{2:.0f}' height='{3:.0f}' "
+      "viewBox='{0:.0f} {1:.0f} {2:.0f} {3:.0f}' font-family='Helvetica, Arial, sans-serif' "
+      "font-size='12'>\n<rect x='{0:.0f}' y='{1:.0f}' width='100%' height='100%' fill='#fff'/>\n"
+      "{4}{5}{6}</svg>\n",
+      left - 14, top - 64, right - left + 28, bottom - top + 78,
+      text(left, top - 38, kStart, title, kInk, "font-size='15' font-weight='bold'"),
+      text(left, top - 16, kStart, note, kGrey), body);
+}
 
 // The values of one direction, placed from 0 to 1.
 struct Axis {
@@ -163,21 +154,22 @@ std::string line_chart(const Chart& chart, const std::vector<Series>& series) {
   constexpr auto kDot = "<circle cx='{:.1f}' cy='{:.1f}' r='3.5' fill='{}'/>\n";
   constexpr auto kLine = "<path d='{}' fill='none' stroke='{}' stroke-width='2'/>\n";
   const Axis x(chart.log_x, series, &Series::x, 6), y(chart.log_y, series, &Series::y, 5);
-  Svg svg;
+  std::string svg;
+  double right = kWidth;
   for (double tick : y.ticks) {
     const double py = kHeight * (1 - y.place(tick));
-    svg.rectangle(0, py - 0.5, kWidth, 1, kPale);
-    svg.text(-8, py + 4, kEnd, fmt::format("{:.6g}", tick), kGrey);
+    svg += rectangle(0, py - 0.5, kWidth, 1, kPale);
+    svg += text(-8, py + 4, kEnd, fmt::format("{:.6g}", tick), kGrey);
   }
   for (double tick : x.ticks) {
     const double px = kWidth * x.place(tick);
-    svg.rectangle(px - 0.5, kHeight, 1, 5, kGrey);
-    svg.text(px, kHeight + 19, kMiddle, fmt::format("{:.6g}", tick), kGrey);
+    svg += rectangle(px - 0.5, kHeight, 1, 5, kGrey);
+    svg += text(px, kHeight + 19, kMiddle, fmt::format("{:.6g}", tick), kGrey);
   }
-  svg.rectangle(0, kHeight - 0.5, kWidth, 1, kGrey);
-  svg.text(kWidth / 2, kHeight + 38, kMiddle, chart.x_label, kGrey);
+  svg += rectangle(0, kHeight - 0.5, kWidth, 1, kGrey);
+  svg += text(kWidth / 2, kHeight + 38, kMiddle, chart.x_label, kGrey);
   const bool nothing = x.ticks.empty() || y.ticks.empty();
-  if (nothing) svg.text(kWidth / 2, kHeight / 2, kMiddle, "no value can be shown", kGrey);
+  if (nothing) svg += text(kWidth / 2, kHeight / 2, kMiddle, "no value can be shown", kGrey);
 
   for (size_t s = 0; s < series.size(); ++s) {
     const auto& [name, xs, ys, joined] = series[s];
@@ -191,15 +183,16 @@ std::string line_chart(const Chart& chart, const std::vector<Series>& series) {
       const double px = kWidth * x.place(xs[i]), py = kHeight * (1 - y.place(ys[i]));
       const bool shown = std::isfinite(px) && std::isfinite(py);
       if (shown) line += fmt::format("{}{:.1f} {:.1f}", pen, px, py);
-      if (shown && dots) svg.body += fmt::format(kDot, px, py, hex(colour));
+      if (shown && dots) svg += fmt::format(kDot, px, py, hex(colour));
       pen = shown ? 'L' : 'M';
     }
-    if (joined) svg.body += fmt::format(kLine, line, hex(colour));
+    if (joined) svg += fmt::format(kLine, line, hex(colour));
     if (series.size() == 1) break;  // which needs no legend
-    svg.rectangle(kWidth + 24, 18 * double(s), 14, 5, colour);
-    svg.text(kWidth + 44, 18 * double(s) + 7, kStart, name);
+    svg += rectangle(kWidth + 24, 18 * double(s), 14, 5, colour);
+    svg += text(kWidth + 44, 18 * double(s) + 7, kStart, name);
+    right = std::max(right, kWidth + 44 + text_width(name));
   }
-  return svg.finish(chart.title, chart.y_label);
+  return svg_file(chart.title, chart.y_label, -60, 0, right, kHeight + 42, svg);
 }
 
 std::string confusion_matrix(const std::string& title, const std::vector<std::string>& class_names,
@@ -209,16 +202,15 @@ std::string confusion_matrix(const std::string& title, const std::vector<std::st
          counts.size(), n);
   const double size = 15 + text_width(fmt::to_string(std::ranges::max(counts)));  // of a cell
   const double widest = text_width(std::ranges::max(class_names, {}, &std::string::size));
-  Svg svg;
+  // Names that are too wide for a column stand above it at 45 degrees.
+  const int turn = widest > size - 4 ? -45 : 0;
+  std::string svg;
   int64_t right = 0, all = 0;
   for (size_t truth = 0; truth < n; ++truth) {
     const double y = size * double(truth), middle = y + size / 2;
-    svg.text(-8, middle + 4, kEnd, class_names[truth]);
-    // Names that are too wide for a column stand above it at 45 degrees.
-    const int turn = widest > size - 4 ? -45 : 0;
-    svg.text(middle, -6, turn ? kStart : kMiddle, class_names[truth], kInk,
-             turn ? fmt::format("transform='rotate({} {:.1f} -6)'", turn, middle) : "");
-    if (turn) svg.cover(0, -0.71 * widest - 10, 0, 0);
+    svg += text(-8, middle + 4, kEnd, class_names[truth]);
+    svg += text(middle, -6, turn ? kStart : kMiddle, class_names[truth], kInk,
+                fmt::format("transform='rotate({} {:.1f} -6)'", turn, middle));
     const auto row = counts.subspan(truth * n, n);
     const int64_t in_row = std::accumulate(row.begin(), row.end(), int64_t{0});
     right += row[truth], all += in_row;
@@ -226,13 +218,15 @@ std::string confusion_matrix(const std::string& title, const std::vector<std::st
       const double x = size * double(guess), count = double(row[guess]);
       // The root keeps the few wrong ones visible beside the many right ones.
       const double share = count > 0 ? std::sqrt(count / double(in_row)) : 0;
-      svg.rectangle(x, y, size - 1, size - 1, sequential_colour(0.9 * share));
-      svg.text(x + size / 2, middle + 4, kMiddle, count > 0 ? fmt::to_string(row[guess]) : "",
-               share > 0.6 ? kWhite : kInk);
+      svg += rectangle(x, y, size - 1, size - 1, sequential_colour(0.9 * share));
+      svg += text(x + size / 2, middle + 4, kMiddle, count > 0 ? fmt::to_string(row[guess]) : "",
+                  share > 0.6 ? kWhite : kInk);
     }
   }
-  return svg.finish(
-      title, fmt::format("rows: true class, columns: predicted; {} of {} right", right, all));
+  const double edge = size * double(n), above = turn ? 0.71 * widest : 0;
+  return svg_file(title,
+                  fmt::format("rows: true class, columns: predicted; {} of {} right", right, all),
+                  -8 - widest, -12 - above, edge + above, edge, svg);
 }
 
 }  // namespace kindling

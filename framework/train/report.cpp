@@ -123,6 +123,7 @@ std::string Report::coloured(bool good, const std::string& text) const {
 void Report::claim(const std::string& what, bool holds) {
   if (interrupted()) throw Interrupted("interrupted");
   ++claims_, right_claims_ += holds;
+  if (!holds) word_ = "FAIL";
   fmt::print("   {}  {}\n", coloured(holds, holds ? "ok   " : "WRONG"), what);
 }
 
@@ -131,39 +132,34 @@ void Report::result(const std::string& name, double value, const std::string& un
   ENSURE(result_.empty(), "report: {} is a second result; a run has one, others are notes", name);
   numbers_.insert(numbers_.begin(), {name, value});
   const std::vector<double> runs = recorded(records_, experiment, name);
-  const bool judged = runs.size() >= 3;
-  const Band band = judged ? band_of(runs, smallest) : Band{0, 0.1};
-  // Enough digits to tell values inside the band apart.
+  const bool known = runs.size() >= 3;
+  const Band band = known ? band_of(runs, smallest) : Band{0, 0.1};
+  // Enough digits to tell values inside the band apart. Judged as shown, so that the line never
+  // contradicts itself.
   const double width = std::max(band.high - band.low, 1e-5);
   const int decimals = std::max(0, int(std::ceil(1 - std::log10(width))));
   const auto shown = [&](double x) { return fmt::format("{:.{}f}", x, decimals); };
-  result_ = fmt::format("{} {}{}{}", name, shown(value), unit.size() > 1 ? " " : "", unit);
-  if (!judged) {
-    inside_ = false, failed_ = "NOT JUDGED";
-    expected_ = "not recorded", judged_ = result_ + " (no recorded runs to judge it by)";
-    return;
-  }
-  // Judged as shown, so that the line never contradicts itself.
   const double rounded = std::stod(shown(value));
-  inside_ = rounded >= std::stod(shown(band.low));  // false for NaN
   const bool above = rounded > std::stod(shown(band.high));
-  expected_ = fmt::format("{}–{}", shown(band.low), shown(band.high));
-  judged_ = fmt::format("{} ({}expected {})", result_, above ? "above the " : "", expected_);
+  const bool inside = known && rounded >= std::stod(shown(band.low));  // false for NaN
+  if (!inside) word_ = known ? "FAIL" : "NOT JUDGED";
+  result_ = fmt::format("{} {}{}{}", name, shown(value), unit.size() > 1 ? " " : "", unit);
+  expected_ = known ? fmt::format("{}–{}", shown(band.low), shown(band.high)) : "not recorded";
+  text_ = known ? fmt::format("{} ({}expected {})", result_, above ? "above the " : "", expected_)
+                : result_ + " (no recorded runs to judge it by)";
 }
 
 Exit Report::verdict(const std::string& next) {
   ENSURE(claims_ > 0 || !result_.empty(), "verdict: this run claims nothing");
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start_;
-  const bool pass = inside_ && right_claims_ == claims_;
-  const std::string word = pass ? "PASS" : failed_, &record = cli_.shared.record;
+  const std::string &record = cli_.shared.record, changed = cli_.changed();
   const std::string claims = fmt::format("{} of {} claims", right_claims_, claims_);
-  std::string text = judged_;
-  if (claims_ > 0) text += (text.empty() ? "" : ", ") + claims + " hold";
-  if (!cli_.changed().empty()) text += ", changed: " + cli_.changed();
+  if (claims_ > 0) text_ += (text_.empty() ? "" : ", ") + claims + " hold";
+  if (!changed.empty()) text_ += ", changed: " + changed;
   append_row(
       path("verdict.tsv"), "lesson\tresult\texpected\tseconds\tverdict\tfolder",
       fmt::format("{}\t{}\t{}\t{:.1f}\t{}\t{}", cli_.lesson, result_.empty() ? claims : result_,
-                  result_.empty() ? "all claims" : expected_, time.count(), word, folder_));
+                  result_.empty() ? "all claims" : expected_, time.count(), word_, folder_));
   if (!record.empty()) {
     std::string columns = "experiment\tseed\tisa\tthreads\tcpu\tseconds\toptions";
     std::string row = fmt::format(
@@ -174,7 +170,8 @@ Exit Report::verdict(const std::string& next) {
     }
     append_row(record, columns, row);
   }
-  fmt::print("\n{} {}.{}\n", coloured(pass, word), text, pass ? " Next: " + next : "");
+  const bool pass = word_ == "PASS";
+  fmt::print("\n{} {}.{}\n", coloured(pass, word_), text_, pass ? " Next: " + next : "");
   return pass ? Exit::pass : Exit::outside;
 }
 

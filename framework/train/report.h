@@ -75,10 +75,9 @@ class Report {
   std::string folder_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
   int claims_ = 0, right_claims_ = 0;
-  bool inside_ = true;                      // the result, if there is one, is not below its band
-  std::string result_, expected_, judged_;  // "accuracy 91.8%", "91.2–92.3", both in a sentence
-  std::string failed_ = "FAIL";             // the word for a run that does not pass
-  Numbers numbers_;                         // for the record line: the result, the notes
+  std::string result_, expected_, text_;  // "accuracy 91.8%", "91.2–92.3", both in a sentence
+  std::string word_ = "PASS";             // of the verdict
+  Numbers numbers_;                       // for the record line: the result, the notes
 };
 
 }  // namespace kindling

@@ -9,43 +9,38 @@
 
 namespace kindling {
 
-// Measures every operation of this thread while it lives. One at a time.
+// Measures every operation of this thread while it lives.
 class Profiler final : public Observer {
  public:
-  Profiler();
-  ~Profiler() override { graph_state.observer = nullptr; }
-  Profiler(const Profiler&) = delete;
+  Profiler() { running_cost = &outside_.cost; }
+  ~Profiler() override { running_cost = nullptr; }
 
   struct Row {
     std::string op;  // "matmul" or "matmul backward"
     int64_t calls = 0;
     double seconds = 0;  // own time, without operations it called
-    Cost cost;           // own as well
+    Cost cost = {};      // own as well
   };
   std::vector<Row> rows() const;  // the slowest first
-  // A table: op, calls, ms, share of the time since construction, GFLOP/s, GB/s, and the share of
-  // this machine's measured peak. The last line is the time outside operations.
-  std::string table() const;
+  // A table: op, calls, ms, share of the time since construction, FLOPs and bytes, both per second
+  // as well, and the share of the peak of measure_peak(). The last row is what ran outside
+  // operations.
+  std::string table();
 
   void begin(const char* op, bool backward) override;
   void end() override;
 
  private:
-  using Clock = std::chrono::steady_clock;
-  struct Running {
-    Row* row;
-    Clock::time_point start;
-    double inner = 0;  // seconds of the operations it called
-    Cost* outer_cost;  // where costs went before
-  };
-  std::map<std::pair<std::string, bool>, Row> rows_;  // a map: rows stay where they are
-  std::vector<Running> running_;                      // the innermost last
-  const Clock::time_point start_ = Clock::now();
+  void charge();  // the time since the last change, to the row that ran
+
+  std::map<std::string, Row> rows_;  // a map: rows stay where they are
+  Row outside_{"outside operations"};
+  std::vector<Row*> running_ = {&outside_};  // the innermost last
+  std::chrono::steady_clock::time_point changed_ = std::chrono::steady_clock::now();
 };
 
-// GFLOP/s of float multiply-adds this machine reaches in registers on `threads()` threads, with the
-// widest instructions it has whatever --isa says, and GB/s at which the kernel sum_of_squares reads
-// memory. Takes 0.2 s.
+// GFLOP/s of multiply-adds this machine reaches in registers on `threads()` threads with the chosen
+// instruction set, and GB/s at which the kernel sum_of_squares reads memory. Takes 0.2 s.
 struct Peak {
   double gflops, gbytes;
 };

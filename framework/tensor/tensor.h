@@ -41,7 +41,7 @@ class Tensor {
   Tensor detach() const;                       // same elements, no history
   Tensor viewed_as(const Shape& shape) const;  // same elements, no history; sizes must agree
 
-  // The graph (autograd/backward.h). A leaf that requires a gradient collects it in grad().
+  // The graph (autograd/backward.cpp). A leaf that requires a gradient collects it in grad().
   bool requires_grad() const { return bool(history_); }
   Tensor& set_requires_grad(bool on = true);
   Tensor grad() const;  // undefined until a backward reached this leaf

@@ -145,6 +145,14 @@ TEST_CASE("leaf gradients share no elements", "[backward]") {
   CHECK(given.at({0}) == 1);
 }
 
+TEST_CASE("an operation that adds in place leaves the gradients of others alone", "[backward]") {
+  const Tensor x = leaf({2}, {1, 2}), z = leaf({2}, {3, 4});
+  const Tensor part = slice(x, 0, 0, 1), total = x + z;  // add hands one tensor to x and z
+  (sum(total) + sum(part)).backward();                   // then slice adds to its part of x
+  CHECK(grad(x) == Reals{2, 1});
+  CHECK(grad(z) == Reals{1, 1});
+}
+
 TEST_CASE("a gradient somebody looks at is not changed by the next backward", "[backward]") {
   const Tensor x = leaf({2}, {1, 2});
   sum(x * 3.0).backward();

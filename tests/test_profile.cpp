@@ -13,13 +13,6 @@ using namespace kindling;
 
 namespace {
 
-const Profiler::Row* find(const std::vector<Profiler::Row>& rows, const std::string& op) {
-  for (const Profiler::Row& row : rows) {
-    if (row.op == op) return &row;
-  }
-  return nullptr;
-}
-
 // An operation that does `inner` and then sleeps and costs 7 FLOPs and 3 bytes itself.
 Tensor sleeping(const char* op, int milliseconds, const std::function<void()>& inner = {}) {
   return record(
@@ -38,60 +31,56 @@ Tensor sleeping(const char* op, int milliseconds, const std::function<void()>& i
 TEST_CASE("profile: calls and costs of operations, forward and backward", "[profile]") {
   Tensor a = ones({4, 8}), b = ones({8, 3});
   a.set_requires_grad(), b.set_requires_grad();
-  const Profiler profiler;
+  Profiler profiler;
   for (int i = 0; i < 3; ++i) sum(matmul(a, b)).backward();
-  const auto rows = profiler.rows();
-  REQUIRE(rows.size() == 4);
-  const auto *forward = find(rows, "matmul"), *backward = find(rows, "matmul backward");
-  REQUIRE(forward);
-  REQUIRE(backward);
-  CHECK(find(rows, "sum"));
-  CHECK(find(rows, "sum backward"));
-  CHECK(forward->calls == 3);
-  CHECK(backward->calls == 3);
-  CHECK(forward->cost.flops == 3 * 2 * 4 * 8 * 3);
+  REQUIRE(profiler.rows.size() == 5);
+  REQUIRE(profiler.rows.contains("outside operations"));
+  REQUIRE(profiler.rows.contains("sum"));
+  REQUIRE(profiler.rows.contains("sum backward"));
+  const Profiler::Row forward = profiler.rows["matmul"],
+                      backward = profiler.rows["matmul backward"];
+  CHECK(forward.calls == 3);
+  CHECK(backward.calls == 3);
+  CHECK(forward.cost.flops == 3 * 2 * 4 * 8 * 3);
   // Two products of the same size; later ones are added to the gradient that is there.
-  CHECK(backward->cost.flops >= 3 * 2 * 2 * 4 * 8 * 3);
-  CHECK(forward->cost.bytes > 0);
-  CHECK(forward->seconds > 0);
+  CHECK(backward.cost.flops >= 3 * 2 * 2 * 4 * 8 * 3);
+  CHECK(forward.cost.bytes > 0);
+  CHECK(forward.seconds > 0);
 }
 
 TEST_CASE("profile: an operation's own time and cost leave out those it calls", "[profile]") {
-  const Profiler profiler;
+  Profiler profiler;
   sleeping("outer", 1, [] { sleeping("inner", 60); });
-  const auto rows = profiler.rows();
-  REQUIRE(rows.size() == 2);
-  CHECK(rows[0].op == "inner");  // the slowest first
-  CHECK(rows[0].seconds >= 0.06);
-  CHECK(rows[1].op == "outer");
-  CHECK(rows[1].seconds >= 0.001);
-  for (const Profiler::Row& row : rows) {
-    CHECK(row.calls == 1);
-    CHECK(row.cost.flops == 7);
-    CHECK(row.cost.bytes == 3);
+  REQUIRE(profiler.rows.size() == 3);
+  CHECK(profiler.rows["inner"].seconds >= 0.06);
+  CHECK(profiler.rows["outer"].seconds >= 0.001);
+  CHECK(profiler.rows["outer"].seconds < profiler.rows["inner"].seconds);
+  for (const char* op : {"inner", "outer"}) {
+    CHECK(profiler.rows[op].calls == 1);
+    CHECK(profiler.rows[op].cost.flops == 7);
+    CHECK(profiler.rows[op].cost.bytes == 3);
   }
 }
 
 TEST_CASE("profile: an operation that throws is ended", "[profile]") {
-  const Profiler profiler;
+  Profiler profiler;
   CHECK_THROWS(sleeping("throws", 0, [] { throw Error("inside"); }));
   sleeping("next", 0);
-  const auto rows = profiler.rows();
-  REQUIRE(find(rows, "throws"));
-  CHECK(find(rows, "throws")->cost.flops == 0);
-  CHECK(find(rows, "next")->cost.flops == 7);
+  REQUIRE(profiler.rows.contains("throws"));
+  CHECK(profiler.rows["throws"].cost.flops == 0);
+  CHECK(profiler.rows["next"].cost.flops == 7);
 }
 
 TEST_CASE("profile: nothing is counted before and after", "[profile]") {
   {
     const Profiler profiler;
     CHECK(graph_state.observer == &profiler);
-    CHECK(profiler.rows().empty());
+    CHECK(profiler.rows.size() == 1);  // what is outside operations
   }
   CHECK(graph_state.observer == nullptr);
   CHECK(running_cost == nullptr);
   sleeping("unseen", 0);
-  CHECK(Profiler().rows().empty());
+  CHECK(Profiler().rows.size() == 1);
 }
 
 TEST_CASE("profile: the table has a line for each operation and for the rest", "[profile]") {
@@ -118,6 +107,7 @@ TEST_CASE("profile: the table has a line for each operation and for the rest", "
     }
     return all;
   };
+  CHECK(table.find("slow_op") < table.find("outside operations"));  // the slowest first
   // calls, ms, share, GFLOP, MB, GFLOP/s, GB/s, of peak
   const auto row = numbers("slow_op"), rest = numbers("outside operations");
   REQUIRE(row.size() == 8);

@@ -16,22 +16,16 @@ real* own_elements(Tensor& sum) {
 
 // Adds a gradient to what has arrived; the first one is taken over as it is.
 void accumulate(Tensor& sum, Tensor&& gradient) {
-  if (!sum.defined()) {
-    sum = std::move(gradient);
-  } else {
-    real* total = own_elements(sum);
-    kernels().sum_of_two(sum.size(), total, gradient.data(), total);
-  }
+  if (!sum.defined()) return void(sum = std::move(gradient));
+  real* total = own_elements(sum);
+  kernels().sum_of_two(sum.size(), total, gradient.data(), total);
 }
 
-std::vector<Ref<Leaf>>& unowned_parameters() {
-  static thread_local std::vector<Ref<Leaf>> leaves;
-  return leaves;
-}
+thread_local std::vector<Ref<Leaf>> unowned;  // see take_unowned_parameters
 
 }  // namespace
 
-std::vector<Ref<Leaf>> take_unowned_parameters() { return std::exchange(unowned_parameters(), {}); }
+std::vector<Ref<Leaf>> take_unowned_parameters() { return std::exchange(unowned, {}); }
 
 // ---- The walk -----------------------------------------------------------------------------------
 
@@ -48,11 +42,8 @@ void Grads::walk(Node& root, Tensor gradient) {
     Leaf& leaf = static_cast<Leaf&>(*node);
     accumulate(leaf.gradient, std::move(leaf.incoming));
     own_elements(leaf.gradient);  // an optimizer may scale it in place
-    std::vector<Ref<Leaf>>& unowned = unowned_parameters();
-    if (leaf.parameter && !leaf.owned &&
-        std::ranges::find(unowned, &leaf, &Ref<Leaf>::get) == unowned.end()) {
-      unowned.emplace_back(&leaf);
-    }
+    const bool listed = std::ranges::count(unowned, &leaf, &Ref<Leaf>::get) > 0;
+    if (leaf.parameter && !leaf.owned && !listed) unowned.emplace_back(&leaf);
   }
 }
 

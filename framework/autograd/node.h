@@ -54,13 +54,13 @@ class Node : public Counted {
   // In this order a node of two inputs takes five cache lines instead of six.
   bool used = false;  // a backward has passed; closure and edges are gone
   const char* const op;
-  const uint64_t id;
+  const uint64_t id = graph_state.next_id++;
   const Shape shape;  // of the result
   Tensor incoming;    // during a backward: the sum of the gradients that have arrived so far
   const std::span<Edge> edges;
 
   bool leaf() const { return edges.empty(); }
-  virtual void backward(const Tensor& gy, Grads& grads) = 0;
+  virtual void backward(const Tensor&, Grads&) {}
   virtual void forget() {  // frees closure and edges, and with them memory the forward kept
     used = true;
     for (Edge& edge : edges) edge.node.reset(), edge.storage.reset();
@@ -68,11 +68,7 @@ class Node : public Counted {
 
  protected:
   Node(const char* op_name, const Shape& of_result, size_t block_bytes, std::span<Edge> room)
-      : op(op_name),
-        id(graph_state.next_id++),
-        shape(of_result),
-        edges(room),
-        bytes_(block_bytes) {}
+      : op(op_name), shape(of_result), edges(room), bytes_(block_bytes) {}
   ~Node() override { std::destroy(edges.begin(), edges.end()); }
 
  private:
@@ -100,7 +96,6 @@ class Node : public Counted {
 class Leaf final : public Node {
  public:
   explicit Leaf(const Shape& of_tensor) : Node("leaf", of_tensor, sizeof(Leaf), {}) {}
-  void backward(const Tensor&, Grads&) override {}
 
   Tensor gradient;         // what grad() shows: the sum over all backwards that came through
   std::string name;        // path in its module, once the module was visited
@@ -166,8 +161,7 @@ template <class Backward> class Operation final : public Node {
  public:
   static Ref<Counted> create(const char* op, const Shape& shape, Inputs inputs,
                              Backward&& backward) {
-    static_assert(alignof(Operation) <= memory::kAlignment &&
-                  sizeof(Operation) % alignof(Edge) == 0);
+    static_assert(sizeof(Operation) % alignof(Edge) == 0);
     const size_t bytes = sizeof(Operation) + inputs.size() * sizeof(Edge);
     return Ref<Counted>(new (memory::allocate(bytes))
                             Operation(op, shape, bytes, inputs, std::move(backward)));

@@ -3,25 +3,25 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
+
 #include "base/parallel.h"
 #include "kernels/dispatch.h"
 
 namespace kindling {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
+double now() {  // in seconds
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
 // The most units a second, in 10^9, that `work` reaches in 0.1 s; it does `units` in one go.
 template <class Work> double best_rate(double units, const Work& work) {
   double best = 0;
-  for (const auto start = Clock::now(); seconds_since(start) < 0.1;) {
-    const auto begin = Clock::now();
+  for (const double start = now(); now() - start < 0.1;) {
+    const double begin = now();
     work();
-    best = std::max(best, units / seconds_since(begin) / 1e9);
+    best = std::max(best, units / (now() - begin) / 1e9);
   }
   return best;
 }
@@ -40,15 +40,12 @@ Peak measure_peak() {
   return {gflops, gbytes};
 }
 
-void Profiler::charge() {
-  const auto now = Clock::now();
-  running_.back()->seconds += std::chrono::duration<double>(now - changed_).count();
-  changed_ = now;
+Profiler::Profiler() : running_{&rows["outside operations"]}, changed_(now()) {
+  running_cost = &running_.back()->cost;
 }
 
 void Profiler::begin(const char* op, bool backward) {
-  const std::string name = fmt::format("{}{}", op, backward ? " backward" : "");
-  Row& row = rows_.try_emplace(name, Row{name}).first->second;
+  Row& row = rows[fmt::format("{}{}", op, backward ? " backward" : "")];
   charge();
   ++row.calls;
   running_.push_back(&row);
@@ -61,31 +58,30 @@ void Profiler::end() {
   running_cost = &running_.back()->cost;
 }
 
-std::vector<Profiler::Row> Profiler::rows() const {
-  std::vector<Row> all;
-  for (const auto& [op, row] : rows_) all.push_back(row);
-  std::ranges::sort(all, std::greater(), &Row::seconds);
-  return all;
+void Profiler::charge() {
+  const double time = now();
+  running_.back()->seconds += time - std::exchange(changed_, time);
 }
 
 std::string Profiler::table() {
   charge();
-  std::vector<Row> all = rows();
-  all.push_back(outside_);
+  std::vector<std::pair<std::string, Row>> sorted(rows.begin(), rows.end());
+  std::ranges::sort(sorted, std::greater(), [](const auto& row) { return row.second.seconds; });
   double whole = 0;
-  for (const Row& row : all) whole += row.seconds;
+  for (const auto& [op, row] : sorted) whole += row.seconds;
   const Peak peak = measure_peak();
   std::string text =
       fmt::format("{:28}{:>9}{:>10}{:>8}{:>9}{:>9}{:>9}{:>8}{:>9}\n", "operation", "calls", "ms",
                   "share", "GFLOP", "MB", "GFLOP/s", "GB/s", "of peak");
-  for (const auto& [op, calls, seconds, cost] : all) {
-    const double gflop = double(cost.flops) / 1e9, gbyte = double(cost.bytes) / 1e9;
+  for (const auto& [op, row] : sorted) {
+    const double gflop = double(row.cost.flops) / 1e9, gbyte = double(row.cost.bytes) / 1e9;
     text += fmt::format("{:28}{:9}{:10.2f}{:6.1f} %{:9.3f}{:9.1f}{:9.1f}{:8.1f}{:7.1f} %\n", op,
-                        calls, 1e3 * seconds, 100 * seconds / whole, gflop, 1e3 * gbyte,
-                        gflop / seconds, gbyte / seconds, 100 * gflop / seconds / peak.gflops);
+                        row.calls, 1e3 * row.seconds, 100 * row.seconds / whole, gflop, 1e3 * gbyte,
+                        gflop / row.seconds, gbyte / row.seconds,
+                        100 * gflop / row.seconds / peak.gflops);
   }
   return text + fmt::format(
-                    "peak of {} threads: {:.0f} GFLOP/s in registers, {:.1f} GB/s from "
+                    "peak of {} threads: {:.0f} GFLOP/s in registers, {:.1f} GB/s of "
                     "memory\n",
                     threads(), peak.gflops, peak.gbytes);
 }

@@ -25,7 +25,11 @@ thread_local std::vector<Ref<Leaf>> unowned;  // see take_unowned_parameters
 
 }  // namespace
 
-std::vector<Ref<Leaf>> take_unowned_parameters() { return std::exchange(unowned, {}); }
+std::vector<Ref<Leaf>> take_unowned_parameters() {
+  // One that nobody else holds was frozen, or its module is gone.
+  std::erase_if(unowned, [](const Ref<Leaf>& leaf) { return leaf->owned || leaf->unique(); });
+  return std::exchange(unowned, {});
+}
 
 // ---- The walk -----------------------------------------------------------------------------------
 
@@ -65,36 +69,30 @@ void Grads::pass_on(Node& node) {
 
 // After an exception no half-summed gradient may stay behind.
 Grads::~Grads() {
-  for (const auto* nodes : {&operations_, &leaves_}) {
-    for (const Ref<Node>& node : *nodes) node->incoming = Tensor();
-  }
+  for (const Ref<Node>& node : operations_) node->incoming = Tensor();
+  for (const Ref<Node>& node : leaves_) node->incoming = Tensor();
 }
 
 // A node waits for its turn from the first gradient on.
 Tensor& Grads::sum_at(const Ref<Node>& node) {
-  if (!node->incoming.defined()) {
-    if (node->leaf()) {
-      leaves_.push_back(node);
-    } else {
-      operations_.push_back(node);
-      std::push_heap(operations_.begin(), operations_.end(), lower_id);
-    }
-  }
+  if (node->incoming.defined()) return node->incoming;
+  (node->leaf() ? leaves_ : operations_).push_back(node);
+  if (!node->leaf()) std::push_heap(operations_.begin(), operations_.end(), lower_id);
   return node->incoming;
 }
 
 void Grads::add(int i, Tensor gradient) {
   if (!wants(i)) return;
-  ENSURE(gradient.shape() == input(i)->shape,
+  ENSURE(gradient.shape() == shape(i),
          "backward of {}: the gradient of input {} has shape {}, the input {}", node_->op, i,
-         gradient.shape(), input(i)->shape);
+         gradient.shape(), shape(i));
   accumulate(sum_at(input(i)), std::move(gradient));
 }
 
 Tensor& Grads::into(int i) {
   ENSURE(wants(i), "backward of {}: nobody wants the gradient of input {}", node_->op, i);
   Tensor& sum = sum_at(input(i));
-  if (!sum.defined()) sum = zeros(input(i)->shape);
+  if (!sum.defined()) sum = zeros(shape(i));
   own_elements(sum);
   return sum;
 }
@@ -125,13 +123,6 @@ Tensor Tensor::grad() const {
   ENSURE(leaf, "grad: {} keeps no gradient; only leaves with set_requires_grad do",
          node_of(*this) ? fmt::format("the result of {}", node_of(*this)->op) : "this tensor");
   return leaf->gradient;
-}
-
-void Tensor::set_grad(const Tensor& gradient) {
-  ENSURE(leaf_of(*this), "set_grad: the tensor is not a leaf that requires a gradient");
-  ENSURE(gradient.shape() == shape(), "set_grad: gradient {} for a tensor {}", gradient.shape(),
-         shape());
-  leaf_of(*this)->gradient = gradient.clone();
 }
 
 void Tensor::zero_grad() {

@@ -119,6 +119,7 @@ std::vector<Ref<Leaf>> take_unowned_parameters();
 class Grads {
  public:
   bool wants(int i) const { return bool(input(i)); }
+  const Shape& shape(int i) const { return input(i)->shape; }  // of an input that wants one
   // The first gradient of an input is taken over, later ones are added to it.
   void add(int i, Tensor gradient);
   // The sum itself, zeroed if nothing has arrived yet, for kernels that add in place.

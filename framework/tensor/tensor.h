@@ -44,8 +44,7 @@ class Tensor {
   // The graph (autograd/backward.cpp). A leaf that requires a gradient collects it in grad().
   bool requires_grad() const { return bool(history_); }
   Tensor& set_requires_grad(bool on = true);
-  Tensor grad() const;  // undefined until a backward reached this leaf
-  void set_grad(const Tensor& gradient);
+  Tensor grad() const;    // undefined until a backward reached this leaf
   void zero_grad();       // makes grad() undefined again
   void backward() const;  // of a single element, starting with 1
   void backward(const Tensor& gradient) const;

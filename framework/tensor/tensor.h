@@ -59,7 +59,7 @@ class Tensor {
     ENSURE(storage_, "tensor: this tensor is undefined (default constructed, or moved from)");
     return storage_.get();
   }
-  void ensure_leaf() const;  // throws for a recorded result; autograd/node.cpp
+  void ensure_leaf() const;  // throws for a recorded result; autograd/backward.cpp
 
   Ref<Storage> storage_;
   Ref<Counted> history_;  // a Node of autograd/node.h

@@ -118,6 +118,10 @@ std::vector<Ref<Leaf>> take_unowned_parameters();
 // gradients of its inputs; each has its input's shape.
 class Grads {
  public:
+  ~Grads();
+  void walk(Node& root, Tensor gradient);  // of root's result, on to all leaves
+
+  // For an operation's backward; i counts its inputs.
   bool wants(int i) const { return bool(input(i)); }
   const Shape& shape(int i) const { return input(i)->shape; }  // of an input that wants one
   // The first gradient of an input is taken over, later ones are added to it.
@@ -126,10 +130,6 @@ class Grads {
   Tensor& into(int i);
 
  private:
-  friend class Tensor;  // whose backward() makes one and calls walk
-  Grads() = default;
-  ~Grads();
-  void walk(Node& root, Tensor gradient);
   void pass_on(Node& node);
   Tensor& sum_at(const Ref<Node>& node);
   const Ref<Node>& input(int i) const { return node_->edges[size_t(i)].node; }

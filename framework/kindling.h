@@ -2,7 +2,6 @@
 #pragma once
 
 // clang-format off: the reading order, not the alphabet
-#include "autograd/backward.h"
 #include "autograd/graphviz.h"
 #include "autograd/node.h"
 #include "autograd/profile.h"

@@ -31,8 +31,8 @@ std::vector<Counters> counters_of(Training& t) {
       {"step", {uint64_t(t.step)}, {kWhole}, [&t](const auto& v) { t.step = int64_t(v[0]); }});
   if (t.optimizer) {
     all.push_back(
-        {"optimizer.steps", {uint64_t(t.optimizer->steps())}, {kWhole}, [&t](const auto& v) {
-           t.optimizer->set_steps(int64_t(v[0]));
+        {"optimizer.steps", {uint64_t(t.optimizer->steps)}, {kWhole}, [&t](const auto& v) {
+           t.optimizer->steps = int64_t(v[0]);
          }});
   }
   if (t.loader) {

@@ -1,23 +1,13 @@
 // Optimizers: the kernels (kernels/optimizer.h) hold the loops over elements, this file says which
-// parameter gets which constants. Page: docs/optim.md
+// parameter gets which options. Page: docs/optim.md
 #include "optim/optimizer.h"
 
 #include "autograd/backward.h"
-#include "kernels/dispatch.h"
 
 namespace kindling {
 namespace {
 
 bool bias_or_norm(const NamedTensor& p) { return p.kind == Kind::bias || p.kind == Kind::norm; }
-
-std::vector<ParameterGroup> one_group(Module& module) {
-  return {ParameterGroup{parameters(module)}};
-}
-
-std::vector<std::string> with_momentum(std::vector<std::string> state, double momentum) {
-  if (momentum != 0) state.push_back("momentum");
-  return state;
-}
 
 void check_owned(const std::vector<Ref<Leaf>>& unowned) {
   if (unowned.empty()) return;
@@ -31,20 +21,16 @@ void check_owned(const std::vector<Ref<Leaf>>& unowned) {
 
 }  // namespace
 
-std::vector<ParameterGroup> decay_groups(Module& module, double decay) {
-  std::vector<NamedTensor> weights = parameters(module);
-  const auto others = std::stable_partition(weights.begin(), weights.end(),
-                                            [](const auto& p) { return !bias_or_norm(p); });
-  const std::vector<NamedTensor> undecayed(others, weights.end());
-  weights.erase(others, weights.end());
-  return {{weights, decay}, {undecayed, 0.0}};
+ParameterGroups::ParameterGroups(Module& module) : vector(2) {
+  at(1).decay = 0;
+  for (const NamedTensor& p : kindling::parameters(module)) {
+    at(bias_or_norm(p) ? 1 : 0).parameters.push_back(p);
+  }
 }
 
 // ---- What all optimizers share ------------------------------------------------------------------
 
-Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, double base_rate, double decay,
-                     std::vector<std::string> state)
-    : rate(base_rate), state_names_(std::move(state)) {
+void Optimizer::own(const ParameterGroups& groups, double decay) {
   for (const ParameterGroup& group : groups) {
     for (const NamedTensor& p : group.parameters) {
       Leaf* leaf = leaf_of(p.tensor);
@@ -68,11 +54,20 @@ Optimizer::Optimizer(const std::vector<ParameterGroup>& groups, double base_rate
 void Optimizer::step() {
   if (!checked_) check_owned(take_unowned_parameters());
   checked_ = true;
-  ++steps_;
-  prepare();
+  ++steps;
   for (Slot& slot : slots_) {
-    const Tensor& gradient = slot.owner->gradient;
-    if (gradient.defined()) update(slot, gradient.data(), rate * slot.rate_scale);
+    if (!slot.owner->gradient.defined()) continue;
+    Tensor& w = slot.parameter.tensor;
+    ParameterStep p{w.size(),
+                    w.mutable_data(),
+                    slot.owner->gradient.data(),
+                    {},
+                    steps,
+                    rate * slot.rate_scale,
+                    slot.decay,
+                    bias_or_norm(slot.parameter)};
+    for (size_t i = 0; i < slot.state.size(); ++i) p.state[i] = slot.state[i].mutable_data();
+    move_(p);
   }
 }
 
@@ -90,122 +85,23 @@ std::vector<NamedTensor> Optimizer::state() const {
   return all;
 }
 
-// ---- The update rules ---------------------------------------------------------------------------
-
-Sgd::Sgd(Module& module, const SgdOptions& options) : Sgd(one_group(module), options) {}
-
-Sgd::Sgd(const std::vector<ParameterGroup>& groups, const SgdOptions& options)
-    : Optimizer(groups, options.rate, options.decay, with_momentum({}, options.momentum)),
-      options_(options) {
-  ENSURE(!options.nesterov || options.momentum > 0, "sgd: nesterov needs momentum above 0, not {}",
-         options.momentum);
-}
-
-void Sgd::update(Slot& slot, const real* gradient, double slot_rate) {
-  Tensor& w = slot.parameter.tensor;
-  real* velocity = options_.momentum != 0 ? slot.state[0].mutable_data() : nullptr;
-  SgdStep constants{};
-  constants.rate = slot_rate;
-  constants.momentum = options_.momentum;
-  constants.decay = slot.decay;
-  constants.nesterov = options_.nesterov;
-  kernels().sgd(w.size(), w.mutable_data(), gradient, velocity, constants);
-}
-
-Adam::Adam(Module& module, const AdamOptions& options)
-    : Adam(options.decoupled ? decay_groups(module, options.decay) : one_group(module), options) {}
-
-Adam::Adam(const std::vector<ParameterGroup>& groups, const AdamOptions& options)
-    : Optimizer(groups, options.rate, options.decay, {"first_moment", "second_moment"}),
-      options_(options) {}
-
-void Adam::prepare() {
-  if (!options_.bias_correction) return;
-  correction1_ = 1 - std::pow(options_.beta1, double(steps_));
-  correction2_ = 1 - std::pow(options_.beta2, double(steps_));
-}
-
-void Adam::update(Slot& slot, const real* gradient, double slot_rate) {
-  Tensor& w = slot.parameter.tensor;
-  AdamStep constants{};
-  constants.rate = slot_rate;
-  constants.beta1 = options_.beta1;
-  constants.beta2 = options_.beta2;
-  constants.epsilon = options_.epsilon;
-  constants.correction1 = correction1_;
-  constants.correction2 = correction2_;
-  (options_.decoupled ? constants.decay : constants.l2) = slot.decay;
-  kernels().adam(w.size(), w.mutable_data(), gradient, slot.state[0].mutable_data(),
-                 slot.state[1].mutable_data(), constants);
-}
-
-RmsProp::RmsProp(Module& module, const RmsPropOptions& options)
-    : RmsProp(one_group(module), options) {}
-
-RmsProp::RmsProp(const std::vector<ParameterGroup>& groups, const RmsPropOptions& options)
-    : Optimizer(groups, options.rate, options.decay,
-                with_momentum({"mean_square"}, options.momentum)),
-      options_(options) {}
-
-void RmsProp::update(Slot& slot, const real* gradient, double slot_rate) {
-  Tensor& w = slot.parameter.tensor;
-  real* velocity = options_.momentum != 0 ? slot.state[1].mutable_data() : nullptr;
-  RmsPropStep constants{};
-  constants.rate = slot_rate;
-  constants.alpha = options_.alpha;
-  constants.epsilon = options_.epsilon;
-  constants.momentum = options_.momentum;
-  constants.decay = slot.decay;
-  constants.epsilon_inside = options_.epsilon_inside_root;
-  kernels().rmsprop(w.size(), w.mutable_data(), gradient, slot.state[0].mutable_data(), velocity,
-                    constants);
-}
-
-Lars::Lars(Module& module, const LarsOptions& options)
-    : Optimizer(one_group(module), options.rate, options.decay, {"momentum"}), options_(options) {
-  int64_t largest = 0;
-  for (const Slot& slot : slots()) largest = std::max(largest, slot.parameter.tensor.size());
-  scaled_ = Tensor({largest});
-}
-
-void Lars::update(Slot& slot, const real* gradient, double slot_rate) {
-  const Kernels& k = kernels();
-  Tensor& w = slot.parameter.tensor;
-  const int64_t n = w.size();
-  if (!bias_or_norm(slot.parameter)) {
-    real* scaled = scaled_.mutable_data();
-    k.unary[size_t(Unary::affine)](n, w.data(), scaled, real(slot.decay), 0);
-    k.sum_of_two(n, scaled, gradient, scaled);
-    const double w_norm = std::sqrt(k.sum_of_squares(n, w.data()));
-    const double g_norm = std::sqrt(k.sum_of_squares(n, scaled));
-    if (w_norm > 0 && g_norm > 0) k.scale(n, scaled, real(options_.trust * w_norm / g_norm));
-    gradient = scaled;
-  }
-  SgdStep constants{};
-  constants.rate = slot_rate;
-  constants.momentum = options_.momentum;
-  k.sgd(n, w.mutable_data(), gradient, slot.state[0].mutable_data(), constants);
-}
-
 // ---- Clipping and averaging ---------------------------------------------------------------------
 
 double clip_gradients(const std::vector<NamedTensor>& parameters, double max_norm) {
   ENSURE(max_norm > 0, "clip_gradients: max_norm must be above 0, not {}", max_norm);
+  std::vector<Tensor> gradients;
   double squares = 0;
   for (const NamedTensor& p : parameters) {
     const Leaf* leaf = leaf_of(p.tensor);
     if (leaf == nullptr || !leaf->gradient.defined()) continue;
-    const double sum = kernels().sum_of_squares(p.tensor.size(), leaf->gradient.data());
-    ENSURE(std::isfinite(sum), "clip_gradients: the gradient of {} {} is not finite", p.name,
+    gradients.push_back(leaf->gradient);
+    squares += kernels().sum_of_squares(p.tensor.size(), leaf->gradient.data());
+    ENSURE(std::isfinite(squares), "clip_gradients: the gradient of {} {} is not finite", p.name,
            p.tensor.shape());
-    squares += sum;
   }
   const double norm = std::sqrt(squares), factor = max_norm / (norm + 1e-6);
-  if (factor >= 1) return norm;
-  for (const NamedTensor& p : parameters) {
-    Leaf* leaf = leaf_of(p.tensor);
-    if (leaf == nullptr || !leaf->gradient.defined()) continue;
-    kernels().scale(p.tensor.size(), leaf->gradient.mutable_data(), real(factor));
+  if (factor < 1) {
+    for (Tensor& g : gradients) kernels().scale(g.size(), g.mutable_data(), real(factor));
   }
   return norm;
 }

@@ -45,7 +45,8 @@ void tile(int64_t K, const real* a, const Matrix& strides, const real* panel, re
   Vec sum[R][V] = {};
   for (int64_t k = 0; k < K; ++k, panel += V * kWidth<Isa>) {
     Vec b[V];
-    std::memcpy(b, panel, sizeof b);
+#pragma GCC unroll 8
+    for (int v = 0; v < V; ++v) std::memcpy(&b[v], panel + v * kWidth<Isa>, sizeof(Vec));
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const real x = row[r][k * step];
@@ -53,7 +54,9 @@ void tile(int64_t K, const real* a, const Matrix& strides, const real* panel, re
       for (int v = 0; v < V; ++v) sum[r][v] += x * b[v];
     }
   }
-  for (int64_t r = 0; r < rows; ++r) {
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r) {
+    if (r == rows) return;
     real line[V * kWidth<Isa>];
     std::memcpy(line, sum[r], sizeof line);
     for (int64_t j = 0; j < cols; ++j) {
@@ -67,10 +70,18 @@ void tile(int64_t K, const real* a, const Matrix& strides, const real* panel, re
 template <class Isa>
 void pack(const Matrix& b, int64_t k0, int64_t K, int64_t column, int64_t cols, int64_t width,
           real* to) {
-  for (int64_t k = 0; k < K; ++k, to += width) {
-    const real* from = b.data + (k0 + k) * b.row_stride + column * b.col_stride;
-    for (int64_t j = 0; j < cols; ++j) to[j] = from[j * b.col_stride];
-    for (int64_t j = cols; j < width; ++j) to[j] = 0;
+  const real* from = b.data + k0 * b.row_stride + column * b.col_stride;
+  if (cols < width) std::fill_n(to, K * width, real(0));
+  if (b.col_stride == 1) {
+    for (int64_t k = 0; k < K; ++k) {
+      for (int64_t j = 0; j < cols; ++j) to[k * width + j] = from[k * b.row_stride + j];
+    }
+  } else {  // in the order in which B is read
+    for (int64_t j = 0; j < cols; ++j) {
+      for (int64_t k = 0; k < K; ++k) {
+        to[k * width + j] = from[k * b.row_stride + j * b.col_stride];
+      }
+    }
   }
 }
 

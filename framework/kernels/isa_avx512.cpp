@@ -7,7 +7,7 @@ namespace {
 struct Avx512 {
   static constexpr const char* name = "avx512";
   using Vec = real __attribute__((vector_size(64)));
-  static constexpr int kRegisters = 32, kTileRows = 6, kTileVectors = 4;
+  static constexpr int kRegisters = 32, kTileRows = 8, kTileVectors = 2;
 };
 
 }  // namespace

@@ -10,20 +10,20 @@ namespace kindling::kernel {
 // The sum of f(i) for i from begin to end, in double, so that the error does not grow with their
 // number; in lanes, because one addition waits for the one before.
 template <class Isa, class F> double sum_of(int64_t begin, int64_t end, const F& f) {
-  constexpr int64_t kLanes = 16;
-  double lanes[kLanes] = {};
-  for (; begin + kLanes <= end; begin += kLanes) {
-    for (int64_t j = 0; j < kLanes; ++j) lanes[j] += double(f(begin + j));
+  double lanes[8] = {}, sum = 0;
+  for (; begin + 8 <= end; begin += 8) {
+    for (int64_t j = 0; j < 8; ++j) lanes[j] += double(f(begin + j));
   }
-  for (int64_t j = 0; begin < end; ++j, ++begin) lanes[j] += double(f(begin));
-  return std::accumulate(lanes, lanes + kLanes, 0.0);
+  for (; begin < end; ++begin) sum += double(f(begin));
+  for (const double lane : lanes) sum += lane;
+  return sum;
 }
 
 // The same for i < n, on all threads: the pieces are cut by n alone and added in order.
 template <class Isa, class F> double total(int64_t n, const F& f) {
-  constexpr int64_t kPieces = 64;
-  const int64_t piece = std::max(kGrain, ceil_div(n, kPieces));
-  double sums[kPieces] = {};
+  if (n <= kGrain) return sum_of<Isa>(0, n, f);
+  const int64_t piece = std::max(kGrain, ceil_div(n, 64));
+  double sums[64];
   parallel_for(n, piece, [&](int64_t begin, int64_t end) {
     sums[begin / piece] = sum_of<Isa>(begin, end, f);
   });

@@ -44,11 +44,13 @@ void for_rows(int64_t rows, int64_t n, int64_t flops, int64_t reals, const Row& 
 // Calls row(at, a, b, n) for runs of n elements of y from y[at], of a from a[a] in steps of the
 // last a_stride, and of b likewise.
 template <class Isa, class Row> void walk_rows(const Broadcast& walk, const Row& row) {
-  const size_t last = size_t(walk.rank - 1);
+  if (walk.rank == 1) {
+    return parallel_for(walk.elements, kGrain, [&](int64_t begin, int64_t end) {
+      row(begin, begin * walk.a_strides[0], begin * walk.b_strides[0], end - begin);
+    });
+  }
   parallel_for(walk.elements, kGrain, [&](int64_t begin, int64_t end) {
-    if (last == 0) {
-      return row(begin, begin * walk.a_strides[0], begin * walk.b_strides[0], end - begin);
-    }
+    const size_t last = size_t(walk.rank - 1);
     while (begin < end) {
       int64_t a = 0, b = 0, rest = begin;
       for (size_t d = last + 1; d-- > 0; rest /= walk.sizes[d]) {

@@ -85,24 +85,6 @@ void pack(const Matrix& b, int64_t k0, int64_t K, int64_t column, int64_t cols, 
   }
 }
 
-// A tiny product, for which every preparation costs more than the work.
-template <class Isa>
-void tiny_product(const Matrix& a, const Matrix& b, real* c, int64_t ldc,
-                  const Epilogue& epilogue) {
-  for (int64_t i = 0; i < a.rows; ++i) {
-    for (int64_t j = 0; j < b.cols; ++j) {
-      real sum = 0;
-      for (int64_t k = 0; k < a.cols; ++k) {
-        sum += a.data[i * a.row_stride + k * a.col_stride] *
-               b.data[k * b.row_stride + j * b.col_stride];
-      }
-      if (epilogue.accumulate) sum += c[i * ldc + j];
-      if (epilogue.bias) sum += epilogue.bias[j];
-      c[i * ldc + j] = sum;
-    }
-  }
-}
-
 template <class Isa>
 void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue) {
   constexpr int64_t kRows = Isa::kTileRows, kCols = Isa::kTileVectors * kWidth<Isa>;
@@ -110,11 +92,9 @@ void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue
   constexpr int64_t kTall = 16 * kRows;  // rows of C in one piece of work
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   count_cost(2 * M * N * K, bytes_of(M * K + K * N + M * N));
-  if (M * N * K <= 256) return tiny_product<Isa>(a, b, c, ldc, epilogue);
-
   const int64_t panels = ceil_div(N, kCols), panel = std::min(K, kDepth) * kCols;
   const Scratch<Isa> packed(panels * panel);
-  for (int64_t k0 = 0; k0 < K; k0 += kDepth) {
+  for (int64_t k0 = 0; k0 == 0 || k0 < K; k0 += kDepth) {  // an empty sum, too, has an epilogue
     const int64_t depth = std::min(kDepth, K - k0);
     parallel_for(panels, row_grain(panel), [&](int64_t p, int64_t end) {
       for (; p < end; ++p) {
@@ -122,7 +102,7 @@ void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue
                   packed.data + p * panel);
       }
     });
-    const int64_t grain = std::max<int64_t>(1, (1 << 18) / (std::min(M, kTall) * panel));
+    const int64_t grain = std::max<int64_t>(1, (1 << 18) / (1 + std::min(M, kTall) * panel));
     parallel_for(ceil_div(M, kTall) * panels, grain, [&](int64_t piece, int64_t end) {
       for (; piece < end; ++piece) {
         const int64_t p = piece % panels, column = p * kCols, i0 = piece / panels * kTall;

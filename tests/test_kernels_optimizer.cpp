@@ -19,20 +19,14 @@ double error_after_steps(int64_t n, void (*fast)(const ParameterStep&, const Opt
   double worst = 0;
   for (int64_t t = 1; t <= 3; ++t) {
     const Guarded g(random_values(n, uint64_t(10 + t)));
-    real *velocity = with_velocity ? v.data() : nullptr,
-         *want_velocity = with_velocity ? want_v.data() : nullptr;
-    fast(
-        {n, w.data(), g.data(), {m.data(), velocity}, t, options.rate, options.decay, bias_or_norm},
-        options);
-    twin({n,
-          want_w.data(),
-          g.data(),
-          {want_m.data(), want_velocity},
-          t,
-          options.rate,
-          options.decay,
-          bias_or_norm},
-         options);
+    const auto step = [&](auto rule, Guarded& weights, Guarded& first, Guarded& second) {
+      real* velocity = with_velocity ? second.data() : nullptr;
+      ParameterStep p{n, t, weights.data(), g.data(), {first.data(), velocity}, 0, 0, bias_or_norm};
+      p.rate = options.rate, p.decay = options.decay;
+      rule(p, options);
+    };
+    step(fast, w, m, v);
+    step(twin, want_w, want_m, want_v);
     worst =
         std::max({worst, error_of(w, want_w, 1), error_of(m, want_m, 1), error_of(v, want_v, 1)});
   }
@@ -59,7 +53,7 @@ TEST_CASE("sgd needs no velocity without momentum", "[kernels][optimizer]") {
   for_each_isa([](const Kernels& k) {
     const Guarded g(random_values(33, 1));
     Guarded w(33, 1);
-    k.sgd({33, w.data(), g.data(), {}, 1, 0.1, 0, false}, {});
+    k.sgd({33, 1, w.data(), g.data(), {}, 0.1, 0, false}, {});
     CHECK(!std::isnan(w[32]));
   });
 }
@@ -86,7 +80,7 @@ TEST_CASE("the first step of adam is the rate in the gradient's direction",
   for_each_isa([](const Kernels& k) {
     const Guarded g({real(0.001), -5, 300});
     Guarded w(3, 0), m(3, 0), v(3, 0);
-    k.adam({3, w.data(), g.data(), {m.data(), v.data()}, 1, 0.1, 0, false}, {.epsilon = 0});
+    k.adam({3, 1, w.data(), g.data(), {m.data(), v.data()}, 0.1, 0, false}, {.epsilon = 0});
     CHECK(error_of(w, Guarded({real(-0.1), real(0.1), real(-0.1)})) < 1e-6);
   });
 }
@@ -140,12 +134,12 @@ TEST_CASE("optimizer steps have the same bits for any number of threads",
   for_each_isa([&](const Kernels& k) {
     CHECK(same_for_any_threads([&] {
       Guarded w(n, 1), m(n, 0), v(n, 0);
-      k.adam({n, w.data(), g.data(), {m.data(), v.data()}, 1, 0.01, 0, false}, {});
+      k.adam({n, 1, w.data(), g.data(), {m.data(), v.data()}, 0.01, 0, false}, {});
       return w;
     }));
     CHECK(same_for_any_threads([&] {
       Guarded w(n, 1), v(n, 0);
-      k.lars({n, w.data(), g.data(), {v.data(), nullptr}, 1, 0.01, 0.1, false}, {});
+      k.lars({n, 1, w.data(), g.data(), {v.data(), nullptr}, 0.01, 0.1, false}, {});
       return w;
     }));
   });

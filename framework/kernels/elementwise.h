@@ -125,16 +125,14 @@ template <class Isa, Binary f, Want want> real function(real a, real b) {
 
 template <class Isa, Binary f>
 void binary(const Broadcast& walk, const real* a, const real* b, real* y) {
-  count_cost(walk.elements, bytes_of(3 * walk.elements));
-  walk_pairs<Isa>(walk, a, b, [=](int64_t i, real ai, real bi) {
+  walk_pairs<Isa>(walk, 1, 3, a, b, [=](int64_t i, real ai, real bi) {
     y[i] = function<Isa, f, Want::value>(ai, bi);
   });
 }
 
 template <class Isa, Binary f, Want slope>
 void binary_gradient(const Broadcast& walk, const real* gy, const real* a, const real* b, real* g) {
-  count_cost(2 * walk.elements, bytes_of(4 * walk.elements));
-  walk_pairs<Isa>(walk, a, b, [=](int64_t i, real ai, real bi) {
+  walk_pairs<Isa>(walk, 2, 4, a, b, [=](int64_t i, real ai, real bi) {
     g[i] = gy[i] * function<Isa, f, slope>(ai, bi);
   });
 }
@@ -175,17 +173,15 @@ void dropout_mask(int64_t n, real p, uint64_t seed, uint64_t stream, real* mask)
 }
 
 template <class Isa> void strided_copy(const Broadcast& walk, const real* x, real* y) {
-  count_cost(0, bytes_of(2 * walk.elements));
   const int64_t step = walk.a_strides[size_t(walk.rank - 1)];
-  walk_rows<Isa>(walk, [=](int64_t at, int64_t from, int64_t, int64_t n) {
+  walk_rows<Isa>(walk, 0, 2, [=](int64_t at, int64_t from, int64_t, int64_t n) {
     for (int64_t i = 0; i < n; ++i) y[at + i] = x[from + i * step];
   });
 }
 
 template <class Isa> void strided_add(const Broadcast& walk, const real* y, real* x) {
-  count_cost(walk.elements, bytes_of(3 * walk.elements));
   const int64_t step = walk.a_strides[size_t(walk.rank - 1)];
-  walk_rows<Isa>(walk, [=](int64_t at, int64_t to, int64_t, int64_t n) {
+  walk_rows<Isa>(walk, 1, 3, [=](int64_t at, int64_t to, int64_t, int64_t n) {
     for (int64_t i = 0; i < n; ++i) x[to + i * step] += y[at + i];
   });
 }

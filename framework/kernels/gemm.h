@@ -14,15 +14,10 @@
 
 namespace kindling::kernel {
 
-// Room for n numbers for the time of a kernel, not initialised.
-template <class Isa> struct Scratch {
-  explicit Scratch(int64_t n)
-      : bytes(size_t(bytes_of(n))), data(static_cast<real*>(memory::allocate(bytes))) {}
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  ~Scratch() { memory::release(data, bytes); }
-  const size_t bytes;
-  real* const data;
+// Gives memory back.
+template <class Isa> struct Release {
+  size_t bytes;
+  void operator()(real* block) const { memory::release(block, bytes); }
 };
 
 // Isa::Vec is as many reals as a register of the instruction set holds; the compilers' vector types
@@ -93,13 +88,15 @@ void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   count_cost(2 * M * N * K, bytes_of(M * K + K * N + M * N));
   const int64_t panels = ceil_div(N, kCols), panel = std::min(K, kDepth) * kCols;
-  const Scratch<Isa> packed(panels * panel);
+  const Release<Isa> release{size_t(bytes_of(panels * panel))};
+  const std::unique_ptr<real, Release<Isa>> packed(
+      static_cast<real*>(memory::allocate(release.bytes)), release);
   for (int64_t k0 = 0; k0 == 0 || k0 < K; k0 += kDepth) {  // an empty sum, too, has an epilogue
     const int64_t depth = std::min(kDepth, K - k0);
     parallel_for(panels, row_grain(panel), [&](int64_t p, int64_t end) {
       for (; p < end; ++p) {
         pack<Isa>(b, k0, depth, p * kCols, std::min(kCols, N - p * kCols), kCols,
-                  packed.data + p * panel);
+                  packed.get() + p * panel);
       }
     });
     const int64_t grain = std::max<int64_t>(1, (1 << 18) / (1 + std::min(M, kTall) * panel));
@@ -111,7 +108,7 @@ void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue
         if (finish.bias) finish.bias += column;
         for (int64_t i = i0; i < std::min(M, i0 + kTall); i += kRows) {
           tile<Isa>(depth, a.data + i * a.row_stride + k0 * a.col_stride, a,
-                    packed.data + p * panel, c + i * ldc + column, ldc, std::min(kRows, M - i),
+                    packed.get() + p * panel, c + i * ldc + column, ldc, std::min(kRows, M - i),
                     std::min(kCols, N - column), finish);
         }
       }

@@ -6,17 +6,33 @@
 
 namespace kindling::kernel {
 
-template <class Isa> void sgd(const ParameterStep& p, const SgdOptions& options) {
-  const real rate = real(p.rate), decay = real(p.decay), momentum = real(options.momentum);
-  const bool nesterov = options.nesterov;
-  for_elements<Isa>(p.n, 6, 5, [=, w = p.w, g = p.g, velocity = p.state[0]](int64_t i) {
-    real step = g[i] + decay * w[i];
+// sgd and lars: g = scale (g + decay w), which goes into the velocity if there is momentum.
+template <class Isa>
+void descend(const ParameterStep& p, real scale, real decay, real momentum, bool nesterov) {
+  const real rate = real(p.rate);
+  for_elements<Isa>(p.n, 7, 5, [=, w = p.w, g = p.g, velocity = p.state[0]](int64_t i) {
+    real step = scale * (g[i] + decay * w[i]);
     if (momentum != 0) {
       const real v = velocity[i] = momentum * velocity[i] + step;
       step = nesterov ? step + momentum * v : v;
     }
     w[i] -= rate * step;
   });
+}
+
+template <class Isa> void sgd(const ParameterStep& p, const SgdOptions& options) {
+  descend<Isa>(p, 1, real(p.decay), real(options.momentum), options.nesterov);
+}
+
+template <class Isa> void lars(const ParameterStep& p, const LarsOptions& options) {
+  const real momentum = real(options.momentum);
+  if (p.bias_or_norm) return descend<Isa>(p, 1, 0, momentum, false);
+  const double w_norm = std::sqrt(sum_of_squares<Isa>(p.n, p.w));
+  const double g_norm = std::sqrt(total<Isa>(p.n, [decay = p.decay, w = p.w, g = p.g](int64_t i) {
+    return std::pow(double(g[i]) + decay * double(w[i]), 2);
+  }));
+  const double trust = w_norm > 0 && g_norm > 0 ? options.trust * w_norm / g_norm : 1;
+  descend<Isa>(p, real(trust), real(p.decay), momentum, false);
 }
 
 template <class Isa> void adam(const ParameterStep& p, const AdamOptions& options) {
@@ -46,21 +62,6 @@ template <class Isa> void rmsprop(const ParameterStep& p, const RmsPropOptions& 
     real step = gradient / (std::sqrt(s[i] + inside) + outside);
     if (momentum != 0) step = v[i] = momentum * v[i] + step;
     w[i] -= rate * step;
-  });
-}
-
-template <class Isa> void lars(const ParameterStep& p, const LarsOptions& options) {
-  const real rate = real(p.rate), momentum = real(options.momentum);
-  const real decay = real(p.bias_or_norm ? 0 : p.decay);
-  const auto gradient = [=, w = p.w, g = p.g](int64_t i) { return double(g[i] + decay * w[i]); };
-  const double w_norm = std::sqrt(sum_of_squares<Isa>(p.n, p.w));
-  const double g_norm =
-      std::sqrt(total<Isa>(p.n, [=](int64_t i) { return gradient(i) * gradient(i); }));
-  const bool scaled = !p.bias_or_norm && w_norm > 0 && g_norm > 0;
-  const double trust = scaled ? options.trust * w_norm / g_norm : 1;
-  for_elements<Isa>(p.n, 8, 5, [=, w = p.w, velocity = p.state[0]](int64_t i) {
-    velocity[i] = momentum * velocity[i] + real(trust * gradient(i));
-    w[i] -= rate * velocity[i];
   });
 }
 

@@ -103,17 +103,13 @@ template <class Isa> real largest(int64_t n, const real* x) {
 }
 
 template <class Isa> double sum_of_exp(int64_t n, const real* x, real shift) {
-  double sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += double(std::exp(x[i] - shift));
-  return sum;
+  return sum_of<Isa>(0, n, [=](int64_t i) { return std::exp(x[i] - shift); });
 }
 
 // y = e^(x - max x) and the sum of that.
 template <class Isa> double exponentials(int64_t n, const real* x, real* y) {
   const real m = largest<Isa>(n, x);
-  double sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += double(y[i] = std::exp(x[i] - m));
-  return sum;
+  return sum_of<Isa>(0, n, [=](int64_t i) { return y[i] = std::exp(x[i] - m); });
 }
 
 template <class Isa> void logsumexp(int64_t rows, int64_t n, const real* x, real* y) {

@@ -42,11 +42,10 @@ struct Epilogue {
 
 // One parameter in one step of its optimizer, with the rate and the weight decay of its group.
 struct ParameterStep {
-  int64_t n;
+  int64_t n, t;  // elements; the number of the step, 1 the first
   real* w;
-  const real* g;               // its gradient
-  std::array<real*, 2> state;  // what the optimizer remembers of it; null where it needs nothing
-  int64_t t;                   // the number of the step, 1 the first
+  const real* g;                    // the gradient of w
+  std::array<real*, 2> state = {};  // what the optimizer remembers; null where it needs nothing
   double rate, decay;
   bool bias_or_norm;
 };

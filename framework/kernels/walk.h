@@ -42,8 +42,10 @@ void for_rows(int64_t rows, int64_t n, int64_t flops, int64_t reals, const Row& 
 }
 
 // Calls row(at, a, b, n) for runs of n elements of y from y[at], of a from a[a] in steps of the
-// last a_stride, and of b likewise.
-template <class Isa, class Row> void walk_rows(const Broadcast& walk, const Row& row) {
+// last a_stride, and of b likewise; flops and reals are those of an element.
+template <class Isa, class Row>
+void walk_rows(const Broadcast& walk, int64_t flops, int64_t reals, const Row& row) {
+  count_cost(flops * walk.elements, bytes_of(reals * walk.elements));
   if (walk.rank == 1) {
     return parallel_for(walk.elements, kGrain, [&](int64_t begin, int64_t end) {
       row(begin, begin * walk.a_strides[0], begin * walk.b_strides[0], end - begin);
@@ -67,10 +69,11 @@ template <class Isa, class Row> void walk_rows(const Broadcast& walk, const Row&
 
 // Calls f(i, a[..], b[..]) for every element i of y.
 template <class Isa, class F>
-void walk_pairs(const Broadcast& walk, const real* a, const real* b, const F& f) {
+void walk_pairs(const Broadcast& walk, int64_t flops, int64_t reals, const real* a, const real* b,
+                const F& f) {
   const int64_t da = walk.a_strides[size_t(walk.rank - 1)];
   const int64_t db = walk.b_strides[size_t(walk.rank - 1)];
-  walk_rows<Isa>(walk, [=](int64_t at, int64_t a_at, int64_t b_at, int64_t n) {
+  walk_rows<Isa>(walk, flops, reals, [=](int64_t at, int64_t a_at, int64_t b_at, int64_t n) {
     const real *from_a = a + a_at, *from_b = b + b_at;
     const F body = f;
     if (da == 1 && db == 1) {

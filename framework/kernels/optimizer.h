@@ -7,8 +7,10 @@
 namespace kindling::kernel {
 
 // sgd and lars: g = scale (g + decay w), which goes into the velocity if there is momentum.
+// Not inlined, so that a bias has the same bits with either.
 template <class Isa>
-void descend(const ParameterStep& p, real scale, real decay, real momentum, bool nesterov) {
+[[gnu::noinline]] void descend(const ParameterStep& p, real scale, real decay, real momentum,
+                               bool nesterov) {
   const real rate = real(p.rate);
   for_elements<Isa>(p.n, 7, 5, [=, w = p.w, g = p.g, velocity = p.state[0]](int64_t i) {
     real step = scale * (g[i] + decay * w[i]);

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "autograd/node.h"
-#include "kernels/cost.h"
+#include "kernels/types.h"
 
 namespace kindling {
 

@@ -27,7 +27,7 @@ TensorFile contents_of(const Training& t) {
   if (t.optimizer) add_tensors(file, "optimizer.", t.optimizer->state());
   if (t.ema) add_tensors(file, "ema.", t.ema->shadow());
   file["step"] = Words{uint64_t(t.step)};
-  if (t.optimizer) file["optimizer.steps"] = Words{uint64_t(t.optimizer->steps())};
+  if (t.optimizer) file["optimizer.steps"] = Words{uint64_t(t.optimizer->steps)};
   if (t.loader) {
     const Loader::Position p = t.loader->position();
     file["loader"] = Words{uint64_t(p.epoch), uint64_t(p.batch)};
@@ -64,7 +64,7 @@ void load_checkpoint(const std::string& path, Training& training) {
   // Everything fits: from here on nothing can fail.
   copy_tensors(file, own);
   training.step = step;
-  if (training.optimizer) training.optimizer->set_steps(steps);
+  if (training.optimizer) training.optimizer->steps = steps;
   if (training.loader) training.loader->seek(position);
   for (const auto& [name, random] : randoms_of(training)) {
     const Words& state = std::get<Words>(file.at(name));

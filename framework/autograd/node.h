@@ -110,6 +110,9 @@ class Grads {
  public:
   explicit Grads(Node& node) : node_(node) {}
   bool wants(int i) const { return bool(node_.edges()[size_t(i)].node); }
+  const Shape& shape(int i) const {
+    return node_.edges()[size_t(i)].node->shape;
+  }  // of a wanted one
   // The first gradient of an input is taken over, later ones are added to it.
   void add(int i, Tensor gradient);
   // The sum itself, zeroed if nothing has arrived yet, for kernels that add in place.

@@ -8,66 +8,43 @@
 namespace kindling {
 namespace {
 
-// A tensor as a batch of matrices, the last two dimensions; step 0 repeats one matrix.
+// Matrices one after another in memory; a single one may meet a batch.
 struct Matrices {
   Matrix first;
-  int64_t step;
+  int64_t count;
 
-  Matrices t() const { return {first.t(), step}; }
+  Matrices t() const { return {first.t(), count}; }
   Matrix operator[](int64_t i) const {
     Matrix m = first;
-    m.data += i * step;
+    if (count > 1) m.data += i * m.rows * m.cols;
     return m;
   }
 };
 
+// The last two dimensions are those of a matrix, the others a batch.
 Matrices view(const Tensor& x, bool transposed = false) {
   const int64_t rows = x.dim(-2), cols = x.dim(-1);
-  const Matrices m{{x.data(), rows, cols, cols, 1}, x.rank() > 2 ? rows * cols : 0};
+  const Matrices m{{x.data(), rows, cols, cols, 1}, value::elements(x.shape(), 0, x.rank() - 2)};
   return transposed ? m.t() : m;
 }
 
-// The product of all dimensions but the last n; right also where those are empty.
-int64_t rows_before(const Shape& shape, int n) {
-  int64_t rows = 1;
-  for (int i = 0; i < shape.rank() - n; ++i) rows *= shape[i];
-  return rows;
-}
-
-// c (+)= a b for every matrix of the batch, one after another into c, or all into one c (step 0).
-void multiply(const Matrices& a, const Matrices& b, int64_t batch, real* c, int64_t c_step,
-              Epilogue epilogue) {
+// a b for every matrix of the batch.
+Tensor product(const Matrices& a, const Matrices& b, const Shape& shape,
+               const real* bias = nullptr) {
+  Tensor c(shape);
+  real* const data = c.mutable_data();
   const int64_t m = a.first.rows, n = b.first.cols, k = a.first.cols;
-  if (batch == 1 || c_step == 0) {
-    for (int64_t i = 0; i < batch; ++i) {
-      kernels().gemm(a[i], b[i], c + i * c_step, n, epilogue);
-      if (c_step == 0) epilogue.accumulate = true;
-    }
-    return;
-  }
+  const int64_t batch = a.count == 1 ? b.count : a.count;
   // Threads take whole matrices; the cost is counted here, since theirs would go unseen.
   Cost* const cost = std::exchange(running_cost, nullptr);
-  const int64_t grain = 1 + (int64_t{1} << 16) / (1 + m * n * k);
-  parallel_for(batch, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) kernels().gemm(a[i], b[i], c + i * c_step, n, epilogue);
+  parallel_for(batch, 1 + (1 << 16) / (1 + m * n * k), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      kernels().gemm(a[i], b[i], data + i * m * n, n, {.bias = bias});
+    }
   });
   running_cost = cost;
   count_cost(2 * batch * m * n * k, batch * (m * k + k * n + m * n) * int64_t(sizeof(real)));
-}
-
-Tensor product(const Matrices& a, const Matrices& b, const Shape& shape, int64_t batch) {
-  Tensor c(shape);
-  multiply(a, b, batch, c.mutable_data(), a.first.rows * b.first.cols, {});
   return c;
-}
-
-// The gradient of an operand that was used by every matrix of the batch is the sum over it.
-void add_product(Grads& g, int input, const Matrices& a, const Matrices& b, int64_t batch,
-                 bool shared, const Shape& shape) {
-  if (!shared) return g.add(input, product(a, b, shape, batch));
-  Epilogue sum;
-  sum.accumulate = true;
-  multiply(a, b, batch, g.into(input).mutable_data(), 0, sum);
 }
 
 }  // namespace
@@ -81,63 +58,49 @@ Tensor matmul(const Tensor& a, const Tensor& b, Transpose transpose) {
   ENSURE(va.first.cols == vb.first.rows, "matmul: inner sizes differ: {} x {}{}", a.shape(),
          b.shape(), ta || tb ? " (transposed)" : "");
   const Shape& leading = a.rank() >= b.rank() ? a.shape() : b.shape();
-  const bool same =
-      a.rank() == b.rank() && std::equal(a.shape().begin(), a.shape().end() - 2, b.shape().begin());
-  ENSURE(same || a.rank() == 2 || b.rank() == 2, "matmul: batches differ: {} x {}", a.shape(),
-         b.shape());
-  const int64_t batch = rows_before(leading, 2);
-  const Shape shape = leading.with(-2, va.first.rows).with(-1, vb.first.cols);
+  const auto batch = [](const Shape& s) { return std::span(s.begin(), s.end() - 2); };
+  ENSURE(a.rank() == 2 || b.rank() == 2 || std::ranges::equal(batch(a.shape()), batch(b.shape())),
+         "matmul: batches differ: {} x {}", a.shape(), b.shape());
 
   return record(
-      "matmul", {a, b}, [&] { return product(va, vb, shape, batch); },
-      [a, b, ta, tb, batch](const Tensor& gc, Grads& g) {
+      "matmul", {a, b},
+      [&] { return product(va, vb, leading.with(-2, va.first.rows).with(-1, vb.first.cols)); },
+      [a, b, ta, tb](const Tensor& gc, Grads& g) {
         const Matrices A = view(a, ta), B = view(b, tb), G = view(gc);
-        const bool a_shared = a.rank() < gc.rank(), b_shared = b.rank() < gc.rank();
-        if (g.wants(0)) {  // dA = dC B^T; of a transposed operand (dC B^T)^T = B dC^T
-          add_product(g, 0, ta ? B : G, ta ? G.t() : B.t(), batch, a_shared, a.shape());
-        }
-        if (g.wants(1)) {  // dB = A^T dC; of a transposed operand (A^T dC)^T = dC^T A
-          add_product(g, 1, tb ? G.t() : A.t(), tb ? A : G, batch, b_shared, b.shape());
-        }
+        // The gradient of an operand that was used by every matrix of the batch is the sum over it.
+        const auto add = [&](int input, const Tensor& x, const Matrices& p, const Matrices& q) {
+          const Shape each = gc.shape().with(-2, x.dim(-2)).with(-1, x.dim(-1));
+          g.add(input, value::sum_to(product(p, q, each), x.shape()));
+        };
+        // dA = dC B^T and dB = A^T dC; of a transposed operand (P Q)^T = Q^T P^T.
+        if (g.wants(0)) add(0, a, ta ? B : G, ta ? G.t() : B.t());
+        if (g.wants(1)) add(1, b, tb ? G.t() : A.t(), tb ? A : G);
       });
 }
 
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   ENSURE(weight.rank() == 2 && x.rank() >= 1 && x.dim(-1) == weight.dim(1),
          "linear: input {} does not fit weight {} ([out, in])", x.shape(), weight.shape());
-  const int64_t in = weight.dim(1), out = weight.dim(0), rows = rows_before(x.shape(), 1);
+  const int64_t rows = value::elements(x.shape(), 0, x.rank() - 1), out = weight.dim(0);
   ENSURE(!bias.defined() || bias.shape() == Shape{out}, "linear: bias {} for {} outputs",
          bias.shape(), out);
-  const auto rows_of = [rows](const Tensor& t, int64_t n) {
-    return Matrix{t.data(), rows, n, n, 1};
+  // All rows of a tensor as one matrix.
+  const auto matrix = [rows](const Tensor& t) {
+    return Matrices{{t.data(), rows, t.dim(-1), t.dim(-1), 1}, 1};
   };
-  const auto value = [&] {
-    Tensor y(x.shape().with(-1, out));
-    Epilogue epilogue;
-    if (bias.defined()) epilogue.bias = bias.data();
-    kernels().gemm(rows_of(x, in), view(weight, true).first, y.mutable_data(), out, epilogue);
-    return y;
-  };
-  const auto gradient = [=](const Tensor& gy, Grads& g) {
-    const Matrix G = rows_of(gy, out);
-    if (g.wants(0)) {  // dx = dy W
-      Tensor gx(x.shape());
-      kernels().gemm(G, view(weight).first, gx.mutable_data(), in, {});
-      g.add(0, std::move(gx));
-    }
-    if (g.wants(1)) {  // dW = dy^T x
-      Tensor gw(weight.shape());
-      kernels().gemm(G.t(), rows_of(x, in), gw.mutable_data(), in, {});
-      g.add(1, std::move(gw));
-    }
-    if (bias.defined() && g.wants(2)) {  // db = the sum of dy over rows
-      Tensor gb(bias.shape());
-      kernels().reduce_sum(1, rows, out, gy.data(), gb.mutable_data());
-      g.add(2, std::move(gb));
-    }
-  };
-  if (!bias.defined()) return record("linear", {x, weight}, value, gradient);
-  return record("linear", {x, weight, shape_only(bias)}, value, gradient);
+  return record(
+      "linear", {x, weight, shape_only(bias)},
+      [&] {
+        return product(matrix(x), view(weight).t(), x.shape().with(-1, out),
+                       bias.defined() ? bias.data() : nullptr);
+      },
+      [x, weight, matrix](const Tensor& gy, Grads& g) {
+        if (g.wants(0)) g.add(0, product(matrix(gy), view(weight), x.shape()));  // dx = dy W
+        if (g.wants(1)) {                                                        // dW = dy^T x
+          g.add(1, product(matrix(gy).t(), matrix(x), weight.shape()));
+        }
+        if (g.wants(2)) g.add(2, value::sum_to(gy, g.shape(2)));  // db = the sum of dy over rows
+      });
 }
 
 }  // namespace kindling

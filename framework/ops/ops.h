@@ -88,7 +88,8 @@ Tensor concat(std::span<const Tensor> parts, int axis = 0);
 Tensor concat(std::initializer_list<Tensor> parts, int axis = 0);
 // Elements begin .. end-1 of one axis (negative: from the end), every step-th. Copies.
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end, int64_t step = 1);
-// Stretches dimensions of size 1, and adds dimensions in front, to `shape`. Copies.
+// Stretches dimensions of size 1, and adds dimensions in front, to `shape`. Copies, unless x has
+// that shape.
 Tensor broadcast_to(const Tensor& x, const Shape& shape);
 
 // ---- Picking by index ---------------------------------------------------------------------------
@@ -96,8 +97,8 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape);
 
 // Slices of x along the first axis: x [N, ...], index [any shape] -> [index shape, ...].
 Tensor gather(const Tensor& x, const Indices& index);
-// One element per row: x [rows, n], index [rows] -> [rows].
-Tensor pick(const Tensor& x, const Indices& index);
+// One element along an axis for each place of the others: x [rows, n], index [rows] -> [rows].
+Tensor pick(const Tensor& x, const Indices& index, int axis = -1);
 // Rows of a table: weight [vocabulary, D], ids [any shape] -> [ids shape, D].
 Tensor embedding(const Tensor& weight, const Indices& ids);
 // [index shape, classes] of 0 and 1. No gradient.

@@ -27,17 +27,18 @@ Tensor map(Unary f, const Tensor& x, double p = 0, double q = 0) {
   return y;
 }
 
-Tensor combine(const char* op, Binary f, const Tensor& a, const Tensor& b) {
-  Tensor y(broadcast(op, a.shape(), b.shape()));
+Tensor zip(const char* op, Binary f, const Tensor& a, const Tensor& b) {
+  Tensor y(a.shape() == b.shape() ? a.shape() : broadcast(op, a.shape(), b.shape()));
   kernels().binary[size_t(f)](walk(y.shape(), a.shape(), b.shape()), a.data(), b.data(),
                               y.mutable_data());
   return y;
 }
 
-// power, maximum, minimum: value and both slopes stand side by side in kernels/elementwise.h.
-Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b) {
+// Functions of two numbers whose value and slopes stand side by side in kernels/elementwise.h; mul
+// could be one, but reads better written out.
+Tensor pair(const char* op, Binary f, const Tensor& a, const Tensor& b) {
   return record(
-      op, {a, b}, [&] { return combine(op, f, a, b); },
+      op, {a, b}, [&] { return zip(op, f, a, b); },
       [f, a, b](const Tensor& gy, Grads& g) {
         const auto add = [&](int input, const auto& slopes) {
           Tensor each(gy.shape());
@@ -50,8 +51,8 @@ Tensor binary(const char* op, Binary f, const Tensor& a, const Tensor& b) {
       });
 }
 
-// Functions of one number: value and slope stand side by side in kernels/elementwise.h. Those whose
-// slope follows from the result keep that (which the next operation keeps anyway), others x.
+// Functions of one number: value and slope stand side by side in kernels/elementwise.h. Where
+// the slope follows from the result y, that is kept, as the next operation does anyway; else x.
 Tensor gradient_of(Unary f, const Tensor& gy, const Tensor& kept, double p = 0, double q = 0) {
   Tensor gx(gy.shape());
   kernels().unary_gradient[size_t(f)](gy.size(), gy.data(), kept.data(), kept.data(),
@@ -59,13 +60,13 @@ Tensor gradient_of(Unary f, const Tensor& gy, const Tensor& kept, double p = 0, 
   return gx;
 }
 
-Tensor from_output(const char* op, Unary f, const Tensor& x) {
+Tensor of_y(const char* op, Unary f, const Tensor& x) {
   return record(
       op, {shape_only(x)}, [&] { return map(f, x); },
       [f](const Tensor& gy, const Tensor& y, Grads& g) { g.add(0, gradient_of(f, gy, y)); });
 }
 
-Tensor from_input(const char* op, Unary f, const Tensor& x, double p = 0, double q = 0) {
+Tensor of_x(const char* op, Unary f, const Tensor& x, double p = 0, double q = 0) {
   return record(
       op, {x}, [&] { return map(f, x, p, q); },
       [f, x, p, q](const Tensor& gy, Grads& g) { g.add(0, gradient_of(f, gy, x, p, q)); });
@@ -77,7 +78,7 @@ Tensor from_input(const char* op, Unary f, const Tensor& x, double p = 0, double
 
 Tensor add(const Tensor& a, const Tensor& b) {
   return record(
-      "add", {shape_only(a), shape_only(b)}, [&] { return combine("add", Binary::add, a, b); },
+      "add", {shape_only(a), shape_only(b)}, [&] { return zip("add", Binary::add, a, b); },
       [](const Tensor& gy, Grads& g) {
         if (g.wants(0)) g.add(0, sum_to(gy, g.shape(0)));
         if (g.wants(1)) g.add(1, sum_to(gy, g.shape(1)));
@@ -86,7 +87,7 @@ Tensor add(const Tensor& a, const Tensor& b) {
 
 Tensor sub(const Tensor& a, const Tensor& b) {
   return record(
-      "sub", {shape_only(a), shape_only(b)}, [&] { return combine("sub", Binary::sub, a, b); },
+      "sub", {shape_only(a), shape_only(b)}, [&] { return zip("sub", Binary::sub, a, b); },
       [](const Tensor& gy, Grads& g) {
         if (g.wants(0)) g.add(0, sum_to(gy, g.shape(0)));
         if (g.wants(1)) g.add(1, -sum_to(gy, g.shape(1)));
@@ -95,30 +96,17 @@ Tensor sub(const Tensor& a, const Tensor& b) {
 
 Tensor mul(const Tensor& a, const Tensor& b) {
   return record(
-      "mul", {a, b}, [&] { return combine("mul", Binary::mul, a, b); },
+      "mul", {a, b}, [&] { return zip("mul", Binary::mul, a, b); },
       [a, b](const Tensor& gy, Grads& g) {
-        if (g.wants(0)) g.add(0, sum_to(gy * b, a.shape()));
-        if (g.wants(1)) g.add(1, sum_to(gy * a, b.shape()));
+        if (g.wants(0)) g.add(0, sum_to(zip("mul", Binary::mul, gy, b), a.shape()));
+        if (g.wants(1)) g.add(1, sum_to(zip("mul", Binary::mul, gy, a), b.shape()));
       });
 }
 
-Tensor div(const Tensor& a, const Tensor& b) {
-  return record(
-      "div", {a, b}, [&] { return combine("div", Binary::div, a, b); },
-      [a, b](const Tensor& gy, const Tensor& y, Grads& g) {
-        const Tensor each = gy / b;
-        if (g.wants(0)) g.add(0, sum_to(each, a.shape()));       // d(a/b)/da = 1/b
-        if (g.wants(1)) g.add(1, -sum_to(each * y, b.shape()));  // d(a/b)/db = -(a/b)/b
-      });
-}
-
-Tensor power(const Tensor& a, const Tensor& b) { return binary("power", Binary::power, a, b); }
-Tensor maximum(const Tensor& a, const Tensor& b) {
-  return binary("maximum", Binary::maximum, a, b);
-}
-Tensor minimum(const Tensor& a, const Tensor& b) {
-  return binary("minimum", Binary::minimum, a, b);
-}
+Tensor div(const Tensor& a, const Tensor& b) { return pair("div", Binary::div, a, b); }
+Tensor power(const Tensor& a, const Tensor& b) { return pair("power", Binary::power, a, b); }
+Tensor maximum(const Tensor& a, const Tensor& b) { return pair("maximum", Binary::maximum, a, b); }
+Tensor minimum(const Tensor& a, const Tensor& b) { return pair("minimum", Binary::minimum, a, b); }
 
 Tensor affine(const Tensor& x, double scale, double shift) {
   return record(
@@ -126,47 +114,43 @@ Tensor affine(const Tensor& x, double scale, double shift) {
       [scale](const Tensor& gy, Grads& g) { g.add(0, gy * scale); });
 }
 
-Tensor power(const Tensor& x, double exponent) {
-  return from_input("power", Unary::power, x, exponent);
-}
+Tensor power(const Tensor& x, double exponent) { return of_x("power", Unary::power, x, exponent); }
 
 // ---- Functions of one number --------------------------------------------------------------------
 
 Tensor neg(const Tensor& x) { return affine(x, -1, 0); }
-Tensor exp(const Tensor& x) { return from_output("exp", Unary::exp, x); }
-Tensor log(const Tensor& x) { return from_input("log", Unary::log, x); }
-Tensor sqrt(const Tensor& x) { return from_output("sqrt", Unary::sqrt, x); }
-Tensor square(const Tensor& x) { return from_input("square", Unary::square, x); }
-Tensor abs(const Tensor& x) { return from_input("abs", Unary::abs, x); }
-Tensor reciprocal(const Tensor& x) { return from_output("reciprocal", Unary::reciprocal, x); }
-Tensor sin(const Tensor& x) { return from_input("sin", Unary::sin, x); }
-Tensor cos(const Tensor& x) { return from_input("cos", Unary::cos, x); }
-Tensor tanh(const Tensor& x) { return from_output("tanh", Unary::tanh, x); }
-Tensor sigmoid(const Tensor& x) { return from_output("sigmoid", Unary::sigmoid, x); }
-Tensor softplus(const Tensor& x) { return from_input("softplus", Unary::softplus, x); }
-Tensor relu(const Tensor& x) { return from_output("relu", Unary::relu, x); }
+Tensor exp(const Tensor& x) { return of_y("exp", Unary::exp, x); }
+Tensor log(const Tensor& x) { return of_x("log", Unary::log, x); }
+Tensor sqrt(const Tensor& x) { return of_y("sqrt", Unary::sqrt, x); }
+Tensor square(const Tensor& x) { return of_x("square", Unary::square, x); }
+Tensor abs(const Tensor& x) { return of_x("abs", Unary::abs, x); }
+Tensor reciprocal(const Tensor& x) { return of_y("reciprocal", Unary::reciprocal, x); }
+Tensor sin(const Tensor& x) { return of_x("sin", Unary::sin, x); }
+Tensor cos(const Tensor& x) { return of_x("cos", Unary::cos, x); }
+Tensor tanh(const Tensor& x) { return of_y("tanh", Unary::tanh, x); }
+Tensor sigmoid(const Tensor& x) { return of_y("sigmoid", Unary::sigmoid, x); }
+Tensor softplus(const Tensor& x) { return of_x("softplus", Unary::softplus, x); }
+Tensor relu(const Tensor& x) { return of_y("relu", Unary::relu, x); }
 
 Tensor leaky_relu(const Tensor& x, double slope) {
-  return from_input("leaky_relu", Unary::leaky_relu, x, slope);
+  return of_x("leaky_relu", Unary::leaky_relu, x, slope);
 }
 
 Tensor clamp(const Tensor& x, double low, double high) {
   ENSURE(low <= high, "clamp: low {} is above high {}", low, high);
-  return from_input("clamp", Unary::clamp, x, low, high);
+  return of_x("clamp", Unary::clamp, x, low, high);
 }
 
-Tensor erf(const Tensor& x) { return from_input("erf", Unary::erf, x); }
-Tensor gelu(const Tensor& x) { return from_input("gelu", Unary::gelu, x); }
-Tensor gelu_tanh(const Tensor& x) { return from_input("gelu_tanh", Unary::gelu_tanh, x); }
-Tensor silu(const Tensor& x) { return from_input("silu", Unary::silu, x); }
+Tensor erf(const Tensor& x) { return of_x("erf", Unary::erf, x); }
+Tensor gelu(const Tensor& x) { return of_x("gelu", Unary::gelu, x); }
+Tensor gelu_tanh(const Tensor& x) { return of_x("gelu_tanh", Unary::gelu_tanh, x); }
+Tensor silu(const Tensor& x) { return of_x("silu", Unary::silu, x); }
 
 // ---- Choosing -----------------------------------------------------------------------------------
 
-Tensor greater(const Tensor& a, const Tensor& b) {
-  return combine("greater", Binary::greater, a, b);
-}
-Tensor less(const Tensor& a, const Tensor& b) { return combine("less", Binary::less, a, b); }
-Tensor equal(const Tensor& a, const Tensor& b) { return combine("equal", Binary::equal, a, b); }
+Tensor greater(const Tensor& a, const Tensor& b) { return zip("greater", Binary::greater, a, b); }
+Tensor less(const Tensor& a, const Tensor& b) { return zip("less", Binary::less, a, b); }
+Tensor equal(const Tensor& a, const Tensor& b) { return zip("equal", Binary::equal, a, b); }
 
 Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
   const Shape shape = broadcast("where", mask.shape(), broadcast("where", a.shape(), b.shape()));

@@ -12,9 +12,12 @@ void check_range(const char* op, const Indices& index, int64_t size) {
   }
 }
 
-// Rows of n elements of x by index, into `shape`. Backwards each row adds its gradient where it
-// came from.
-Tensor rows(const char* op, const Tensor& x, int64_t n, const Indices& index, const Shape& shape) {
+// Slices of x along its first axis. Backwards each adds its gradient where it came from.
+Tensor slices(const char* op, const Tensor& x, const Indices& index) {
+  check_range(op, index, x.dim(0));
+  Shape shape = index.shape();
+  for (int i = 1; i < x.rank(); ++i) shape = shape.inserted(shape.rank(), x.dim(i));
+  const int64_t n = value::product(x.shape(), 1, x.rank());
   return record(
       op, {shape_only(x), index},
       [&] {
@@ -25,13 +28,6 @@ Tensor rows(const char* op, const Tensor& x, int64_t n, const Indices& index, co
       [index, n](const Tensor& gy, Grads& g) {
         kernels().scatter_rows(index.size(), n, gy.data(), index.data(), g.into(0).mutable_data());
       });
-}
-
-Tensor slices(const char* op, const Tensor& x, const Indices& index) {
-  check_range(op, index, x.dim(0));
-  Shape shape = index.shape();
-  for (int i = 1; i < x.rank(); ++i) shape = shape.inserted(shape.rank(), x.dim(i));
-  return rows(op, x, value::elements(x.shape(), 1, x.rank()), index, shape);
 }
 
 }  // namespace
@@ -48,7 +44,7 @@ Tensor embedding(const Tensor& weight, const Indices& ids) {
 
 Tensor pick(const Tensor& x, const Indices& index, int axis) {
   const int a = x.shape().axis(axis);
-  const int64_t n = x.dim(a), inner = value::elements(x.shape(), a + 1, x.rank());
+  const int64_t n = x.dim(a), inner = value::product(x.shape(), a + 1, x.rank());
   ENSURE(index.shape() == x.shape().without(a),
          "pick: x {} needs one index for each place without axis {}, got {}", x.shape(), a,
          index.shape());
@@ -60,7 +56,7 @@ Tensor pick(const Tensor& x, const Indices& index, int axis) {
   for (int64_t i = 0; i < index.size(); ++i) {
     to[i] = int32_t((i / inner * n + index[i]) * inner + i % inner);
   }
-  return rows("pick", x, 1, flat, flat.shape());
+  return slices("pick", reshape(x, {-1}), flat);
 }
 
 Tensor one_hot(const Indices& index, int64_t classes) {

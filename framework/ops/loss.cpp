@@ -12,14 +12,12 @@ Tensor cross_entropy(const Tensor& logits, const Indices& labels, double smoothi
   ENSURE(smoothing >= 0 && smoothing <= 1, "cross_entropy: smoothing {} is not in [0, 1]",
          smoothing);
   const int64_t rows = logits.dim(0), n = logits.dim(1);
-  int64_t count = 0;
-  for (int64_t r = 0; r < rows; ++r) {
-    if (labels[r] == ignore_label) continue;
-    ENSURE(labels[r] >= 0 && labels[r] < n, "cross_entropy: label {} of row {} is not in 0..{}",
-           labels[r], r, n - 1);
-    ++count;
-  }
+  const int64_t count = rows - std::ranges::count(labels.values(), ignore_label);
   ENSURE(count > 0, "cross_entropy: every one of {} labels is the ignored {}", rows, ignore_label);
+  for (int64_t r = 0; r < rows; ++r) {
+    ENSURE((labels[r] >= 0 && labels[r] < n) || labels[r] == ignore_label,
+           "cross_entropy: label {} of row {} is not in 0..{}", labels[r], r, n - 1);
+  }
   const Tensor losses = record(
       "cross_entropy", {logits, labels},
       [&] {

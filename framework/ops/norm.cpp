@@ -8,7 +8,7 @@ Tensor softmax(const Tensor& x, int axis) {
   ENSURE(x.rank() >= 1, "softmax: a single number has no axis");
   const int a = x.shape().axis(axis);
   if (a != x.rank() - 1) return transpose(softmax(transpose(x, a, -1)), a, -1);
-  const int64_t rows = value::elements(x.shape(), 0, a), n = x.dim(a);
+  const int64_t rows = value::product(x.shape(), 0, a), n = x.dim(a);
   return record(
       "softmax", {shape_only(x)},
       [&] {

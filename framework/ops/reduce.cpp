@@ -6,60 +6,61 @@
 namespace kindling {
 namespace {
 
-// The axes to reduce, counted from the front, the innermost first; all where none are given.
-std::vector<int> chosen(const char* op, const Shape& shape, const std::vector<int>& axes) {
-  std::array<bool, kMaxRank> reduced{};
+// The shape of a reduction over the given axes, or over all where none are given: with sizes of 1
+// in their places, and as the caller wants it.
+struct Reduced {
+  Shape ones, result;
+};
+
+Reduced reduced(const char* op, const Shape& shape, const std::vector<int>& axes, bool keep) {
+  std::array<bool, kMaxRank> given{};
   for (int axis : axes) {
-    bool& r = reduced[size_t(shape.axis(axis))];
-    ENSURE(!r, "{}: axis {} of {} is given twice", op, axis, shape);
-    r = true;
+    const bool twice = std::exchange(given[size_t(shape.axis(axis))], true);
+    ENSURE(!twice, "{}: axis {} of {} is given twice", op, axis, shape);
   }
-  std::vector<int> result;
-  for (int i = shape.rank() - 1; i >= 0; --i) {
-    if (axes.empty() || reduced[size_t(i)]) result.push_back(i);
+  std::vector<int64_t> ones(shape.begin(), shape.end()), result;
+  for (size_t i = 0; i < ones.size(); ++i) {
+    const bool goes = axes.empty() || given[i];
+    if (goes) ones[i] = 1;
+    if (keep || !goes) result.push_back(ones[i]);
   }
-  return result;
+  return {Shape(ones), Shape(result)};
 }
 
-void ensure_elements(const char* op, const Tensor& x) {
-  ENSURE(x.size() > 0, "{}: no elements in {}", op, x.shape());
+Tensor total(const char* op, const Tensor& x, const std::vector<int>& axes, bool keep) {
+  const Reduced to = reduced(op, x.shape(), axes, keep);
+  return record(
+      op, {shape_only(x)},
+      [&] {
+        const Tensor y = to.ones == x.shape() ? x.clone() : value::sum_to(x.detach(), to.ones);
+        return y.viewed_as(to.result);
+      },
+      [ones = to.ones](const Tensor& gy, Grads& g) {
+        g.add(0, value::stretched(gy.viewed_as(ones), g.shape(0)));
+      });
 }
 
 }  // namespace
 
 Tensor sum(const Tensor& x, std::vector<int> axes, bool keep) {
-  Shape ones = x.shape(), result = ones;  // of the sum, with and without the axes of size 1
-  for (int axis : chosen("sum", x.shape(), axes)) {
-    ones = ones.with(axis, 1);
-    if (!keep) result = result.without(axis);
-  }
-  return record(
-      "sum", {shape_only(x)},
-      [&] {
-        const Tensor y = ones == x.shape() ? x.clone() : value::sum_to(x.detach(), ones);
-        return y.viewed_as(keep ? ones : result);
-      },
-      [ones](const Tensor& gy, Grads& g) {
-        g.add(0, value::stretched(gy.viewed_as(ones), g.shape(0)));
-      });
+  return total("sum", x, axes, keep);
 }
 
 Tensor mean(const Tensor& x, std::vector<int> axes, bool keep) {
-  ensure_elements("mean", x);
-  const Tensor total = sum(x, chosen("mean", x.shape(), axes), keep);
-  return total * (double(total.size()) / double(x.size()));
+  ENSURE(x.size() > 0, "mean: no elements in {}", x.shape());
+  const Tensor y = total("mean", x, axes, keep);
+  return y * (double(y.size()) / double(x.size()));
 }
 
-// One axis after another: the first of equal maxima is the first in each.
+// One axis after another, the innermost first, so that the first of equal maxima stays the first.
 Tensor max(const Tensor& x, std::vector<int> axes, bool keep) {
-  ensure_elements("max", x);
+  ENSURE(x.size() > 0, "max: no elements in {}", x.shape());
+  const Reduced to = reduced("max", x.shape(), axes, keep);
   Tensor y = x;
-  Shape ones = x.shape();
-  for (int axis : chosen("max", x.shape(), axes)) {
-    y = pick(y, argmax(y, axis), axis);
-    ones = ones.with(axis, 1);
+  for (int i = x.rank() - 1; i >= 0; --i) {
+    if (to.ones[i] != x.dim(i)) y = pick(y, argmax(y, i), i);
   }
-  return keep ? reshape(y, {ones.begin(), ones.end()}) : y;
+  return reshape(y, {to.result.begin(), to.result.end()});
 }
 
 Tensor var(const Tensor& x, std::vector<int> axes, bool keep, int correction) {
@@ -72,22 +73,21 @@ Tensor var(const Tensor& x, std::vector<int> axes, bool keep, int correction) {
 // The maximum is taken out because exp overflows above 88 in float; an infinite one stays in. Where
 // it is taken out does not change the result, so it needs no gradient.
 Tensor logsumexp(const Tensor& x, std::vector<int> axes, bool keep) {
-  ensure_elements("logsumexp", x);
+  ENSURE(x.size() > 0, "logsumexp: no elements in {}", x.shape());
   constexpr double kLargest = std::numeric_limits<real>::max();
-  axes = chosen("logsumexp", x.shape(), axes);
   const Tensor out = clamp(max(x.detach(), axes, true), -kLargest, kLargest);
   const Tensor y = log(sum(exp(x - out), axes, keep));
   return y + out.viewed_as(y.shape());
 }
 
 Indices argmax(const Tensor& x, int axis) {
-  ensure_elements("argmax", x);
+  ENSURE(x.size() > 0, "argmax: no elements in {}", x.shape());
   const int a = x.shape().axis(axis);
   Indices where(x.shape().without(a));
   Tensor largest(where.shape());
-  kernels().reduce_max(value::elements(x.shape(), 0, a), x.dim(a),
-                       value::elements(x.shape(), a + 1, x.rank()), x.data(),
-                       largest.mutable_data(), where.mutable_data());
+  kernels().reduce_max(value::product(x.shape(), 0, a), x.dim(a),
+                       value::product(x.shape(), a + 1, x.rank()), x.data(), largest.mutable_data(),
+                       where.mutable_data());
   return where;
 }
 

@@ -26,15 +26,13 @@ Tensor strided(const char* op, const Tensor& x, const Shape& shape, const value:
 }  // namespace
 
 Tensor reshape(const Tensor& x, std::vector<int64_t> sizes) {
-  int64_t known = 1;
-  int64_t* open = nullptr;
-  for (int64_t& size : sizes) {
-    ENSURE(size >= 0 || (size == -1 && open == nullptr),
-           "reshape: of {}: a size of {}; one may be -1, the others are at least 0", x.shape(),
-           size);
-    size == -1 ? void(open = &size) : void(known *= size);
-  }
-  if (open != nullptr) {
+  const auto open = std::ranges::find(sizes, -1);
+  const int64_t negative = std::ranges::count_if(sizes, [](int64_t size) { return size < 0; });
+  ENSURE(negative == (open != sizes.end()),
+         "reshape: of {}: one may be -1, the other sizes are at least 0", x.shape());
+  if (open != sizes.end()) {
+    *open = 1;
+    const int64_t known = value::product(sizes, 0, int(sizes.size()));
     ENSURE(known > 0 && x.size() % known == 0, "reshape: {} has {} elements, not a multiple of {}",
            x.shape(), x.size(), known);
     *open = x.size() / known;
@@ -83,7 +81,7 @@ Tensor concat(std::span<const Tensor> parts, int axis) {
       "concat", inputs,
       [&] {
         Tensor y(first.with(a, begins.back()));
-        const int64_t outer = value::elements(first, 0, a);
+        const int64_t outer = value::product(first, 0, a);
         real* out = y.mutable_data();
         for (int64_t o = 0; o < outer; ++o) {
           for (const Tensor& part : parts) {

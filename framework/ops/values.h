@@ -8,11 +8,9 @@
 
 namespace kindling::value {
 
-// The product of the sizes of dimensions begin .. end-1.
-inline int64_t elements(const Shape& shape, int begin, int end) {
-  int64_t n = 1;
-  for (int i = begin; i < end; ++i) n *= shape[i];
-  return n;
+// The product of the sizes begin .. end-1.
+inline int64_t product(const auto& sizes, int begin, int end) {
+  return std::accumulate(sizes.begin() + begin, sizes.begin() + end, int64_t{1}, std::multiplies());
 }
 
 using Strides = std::array<int64_t, kMaxRank>;
@@ -53,24 +51,18 @@ inline Tensor stretched(const Tensor& x, const Shape& shape) {
   return y;
 }
 
-// The gradient of stretching: sums g over the dimensions that were stretched from `shape`, one run
-// of neighbours at a time, the innermost first.
+// The gradient of stretching: sums g over the dimensions that were stretched from `shape`.
 inline Tensor sum_to(Tensor g, const Shape& shape) {
   if (g.shape() == shape) return g;
-  const Shape from = g.shape();
-  const int extra = from.rank() - shape.rank();
-  const auto stretched = [&](int i) { return i < extra || shape[i - extra] != from[i]; };
-  int64_t inner = 1;  // elements of the sum behind the run
-  for (int end = from.rank(), begin = end; end > 0; end = begin) {
-    do --begin;
-    while (begin > 0 && stretched(begin - 1) == stretched(end - 1));
-    const int64_t outer = elements(from, 0, begin), n = elements(from, begin, end);
-    if (!stretched(end - 1)) {
-      inner *= n;
+  const Broadcast w = walk(g.shape(), steps(g.shape(), g.shape()), steps(shape, g.shape()));
+  int64_t inner = 1;  // sizes behind dimension i that stay
+  for (int i = w.rank; i-- > 0;) {
+    if (w.b_strides[size_t(i)] != 0) {
+      inner *= w.sizes[size_t(i)];
       continue;
     }
-    Tensor sum({outer, inner});
-    kernels().reduce_sum(outer, n, inner, g.data(), sum.mutable_data());
+    Tensor sum({product(w.sizes, 0, i), inner});
+    kernels().reduce_sum(sum.dim(0), w.sizes[size_t(i)], inner, g.data(), sum.mutable_data());
     g = sum;
   }
   return g.viewed_as(shape);

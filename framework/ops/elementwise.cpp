@@ -2,7 +2,6 @@
 // Page: docs/ops.md
 
 #include "ops/ops.h"
-#include "ops/values.h"
 
 namespace kindling {
 
@@ -51,8 +50,6 @@ Tensor pair(const char* op, Binary f, const Tensor& a, const Tensor& b) {
       });
 }
 
-// Functions of one number: value and slope stand side by side in kernels/elementwise.h. Where
-// the slope follows from the result y, that is kept, as the next operation does anyway; else x.
 Tensor gradient_of(Unary f, const Tensor& gy, const Tensor& kept, double p = 0, double q = 0) {
   Tensor gx(gy.shape());
   kernels().unary_gradient[size_t(f)](gy.size(), gy.data(), kept.data(), kept.data(),
@@ -60,19 +57,19 @@ Tensor gradient_of(Unary f, const Tensor& gy, const Tensor& kept, double p = 0, 
   return gx;
 }
 
-Tensor of_y(const char* op, Unary f, const Tensor& x) {
+}  // namespace
+
+Tensor value::of_y(const char* op, Unary f, const Tensor& x) {
   return record(
       op, {shape_only(x)}, [&] { return map(f, x); },
       [f](const Tensor& gy, const Tensor& y, Grads& g) { g.add(0, gradient_of(f, gy, y)); });
 }
 
-Tensor of_x(const char* op, Unary f, const Tensor& x, double p = 0, double q = 0) {
+Tensor value::of_x(const char* op, Unary f, const Tensor& x, double p, double q) {
   return record(
       op, {x}, [&] { return map(f, x, p, q); },
       [f, x, p, q](const Tensor& gy, Grads& g) { g.add(0, gradient_of(f, gy, x, p, q)); });
 }
-
-}  // namespace
 
 // ---- Arithmetic ---------------------------------------------------------------------------------
 
@@ -114,37 +111,10 @@ Tensor affine(const Tensor& x, double scale, double shift) {
       [scale](const Tensor& gy, Grads& g) { g.add(0, gy * scale); });
 }
 
-Tensor power(const Tensor& x, double exponent) { return of_x("power", Unary::power, x, exponent); }
-
-// ---- Functions of one number --------------------------------------------------------------------
-
-Tensor neg(const Tensor& x) { return affine(x, -1, 0); }
-Tensor exp(const Tensor& x) { return of_y("exp", Unary::exp, x); }
-Tensor log(const Tensor& x) { return of_x("log", Unary::log, x); }
-Tensor sqrt(const Tensor& x) { return of_y("sqrt", Unary::sqrt, x); }
-Tensor square(const Tensor& x) { return of_x("square", Unary::square, x); }
-Tensor abs(const Tensor& x) { return of_x("abs", Unary::abs, x); }
-Tensor reciprocal(const Tensor& x) { return of_y("reciprocal", Unary::reciprocal, x); }
-Tensor sin(const Tensor& x) { return of_x("sin", Unary::sin, x); }
-Tensor cos(const Tensor& x) { return of_x("cos", Unary::cos, x); }
-Tensor tanh(const Tensor& x) { return of_y("tanh", Unary::tanh, x); }
-Tensor sigmoid(const Tensor& x) { return of_y("sigmoid", Unary::sigmoid, x); }
-Tensor softplus(const Tensor& x) { return of_x("softplus", Unary::softplus, x); }
-Tensor relu(const Tensor& x) { return of_y("relu", Unary::relu, x); }
-
-Tensor leaky_relu(const Tensor& x, double slope) {
-  return of_x("leaky_relu", Unary::leaky_relu, x, slope);
-}
-
 Tensor clamp(const Tensor& x, double low, double high) {
   ENSURE(low <= high, "clamp: low {} is above high {}", low, high);
-  return of_x("clamp", Unary::clamp, x, low, high);
+  return value::of_x("clamp", Unary::clamp, x, low, high);
 }
-
-Tensor erf(const Tensor& x) { return of_x("erf", Unary::erf, x); }
-Tensor gelu(const Tensor& x) { return of_x("gelu", Unary::gelu, x); }
-Tensor gelu_tanh(const Tensor& x) { return of_x("gelu_tanh", Unary::gelu_tanh, x); }
-Tensor silu(const Tensor& x) { return of_x("silu", Unary::silu, x); }
 
 // ---- Choosing -----------------------------------------------------------------------------------
 

@@ -1,6 +1,5 @@
 // Picking by index: gather, pick, embedding, one_hot. Page: docs/ops.md
 #include "ops/ops.h"
-#include "ops/values.h"
 
 namespace kindling {
 namespace {

@@ -1,6 +1,5 @@
 // Losses: cross_entropy, binary_cross_entropy, mse; each a mean, one number. Page: docs/ops.md
 #include "ops/ops.h"
-#include "ops/values.h"
 
 namespace kindling {
 

@@ -3,7 +3,6 @@
 
 #include "base/parallel.h"
 #include "ops/ops.h"
-#include "ops/values.h"
 
 namespace kindling {
 namespace {

@@ -1,6 +1,5 @@
 // Operations on rows: softmax, log_softmax, layer_norm; and dropout. Page: docs/ops.md
 #include "ops/ops.h"
-#include "ops/values.h"
 
 namespace kindling {
 

@@ -1,7 +1,6 @@
 // Reductions over any axes: sum, mean, max, var, logsumexp, argmax. Page: docs/ops.md
 
 #include "ops/ops.h"
-#include "ops/values.h"
 
 namespace kindling {
 namespace {
@@ -74,10 +73,10 @@ Tensor var(const Tensor& x, std::vector<int> axes, bool keep, int correction) {
 // it is taken out does not change the result, so it needs no gradient.
 Tensor logsumexp(const Tensor& x, std::vector<int> axes, bool keep) {
   ENSURE(x.size() > 0, "logsumexp: no elements in {}", x.shape());
+  const Shape result = reduced("logsumexp", x.shape(), axes, keep).result;
   constexpr double kLargest = std::numeric_limits<real>::max();
   const Tensor out = clamp(max(x.detach(), axes, true), -kLargest, kLargest);
-  const Tensor y = log(sum(exp(x - out), axes, keep));
-  return y + out.viewed_as(y.shape());
+  return log(sum(exp(x - out), axes, keep)) + out.viewed_as(result);
 }
 
 Indices argmax(const Tensor& x, int axis) {

@@ -1,7 +1,6 @@
 // Operations that only move elements: reshape, permute, concat, slice, broadcast. Page: docs/ops.md
 
 #include "ops/ops.h"
-#include "ops/values.h"
 
 namespace kindling {
 namespace {
@@ -97,10 +96,6 @@ Tensor concat(std::span<const Tensor> parts, int axis) {
           if (g.wants(int(i))) g.add(int(i), slice(gy, a, begins[i], begins[i + 1]));
         }
       });
-}
-
-Tensor concat(std::initializer_list<Tensor> parts, int axis) {
-  return concat(std::span<const Tensor>(parts.begin(), parts.size()), axis);
 }
 
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end, int64_t step) {

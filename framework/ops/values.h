@@ -1,6 +1,4 @@
-// What the operations share: sizes, strides and the two directions of broadcasting, on values
-// without history. Nothing here records or is seen by the profiler as an operation of its own.
-// Page: docs/ops.md
+// What the operations share: sizes, strides, the two directions of broadcasting. Page: docs/ops.md
 #pragma once
 
 #include "kernels/dispatch.h"
@@ -67,5 +65,10 @@ inline Tensor sum_to(Tensor g, const Shape& shape) {
   }
   return g.viewed_as(shape);
 }
+
+// Functions of one number, whose value and slope stand side by side in kernels/elementwise.h. Where
+// the slope follows from the result y, that is kept, as the next operation does anyway; else x.
+Tensor of_x(const char* op, Unary f, const Tensor& x, double p = 0, double q = 0);
+Tensor of_y(const char* op, Unary f, const Tensor& x);
 
 }  // namespace kindling::value

@@ -33,8 +33,7 @@ Tensor zip(const char* op, Binary f, const Tensor& a, const Tensor& b) {
   return y;
 }
 
-// Functions of two numbers whose value and slopes stand side by side in kernels/elementwise.h; mul
-// could be one, but reads better written out.
+// power, maximum, minimum: value and both slopes stand side by side in kernels/elementwise.h.
 Tensor pair(const char* op, Binary f, const Tensor& a, const Tensor& b) {
   return record(
       op, {a, b}, [&] { return zip(op, f, a, b); },
@@ -100,7 +99,16 @@ Tensor mul(const Tensor& a, const Tensor& b) {
       });
 }
 
-Tensor div(const Tensor& a, const Tensor& b) { return pair("div", Binary::div, a, b); }
+Tensor div(const Tensor& a, const Tensor& b) {
+  return record(
+      "div", {a, b}, [&] { return zip("div", Binary::div, a, b); },
+      [a, b](const Tensor& gy, const Tensor& y, Grads& g) {
+        const Tensor each = gy / b;
+        if (g.wants(0)) g.add(0, sum_to(each, a.shape()));       // d(a/b)/da = 1/b
+        if (g.wants(1)) g.add(1, -sum_to(each * y, b.shape()));  // d(a/b)/db = -(a/b)/b
+      });
+}
+
 Tensor power(const Tensor& a, const Tensor& b) { return pair("power", Binary::power, a, b); }
 Tensor maximum(const Tensor& a, const Tensor& b) { return pair("maximum", Binary::maximum, a, b); }
 Tensor minimum(const Tensor& a, const Tensor& b) { return pair("minimum", Binary::minimum, a, b); }

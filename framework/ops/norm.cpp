@@ -39,7 +39,7 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   const auto data_of = [](const Tensor& t) { return t.defined() ? t.data() : nullptr; };
   Tensor mean({rows}), inverse({rows});
   return record(
-      "layer_norm", {x, Input(weight, weight.defined()), shape_only(bias)},
+      "layer_norm", {x, weight, shape_only(bias)},
       [&] {
         Tensor y(x.shape());
         kernels().layer_norm(rows, n, x.data(), data_of(weight), data_of(bias), real(epsilon),

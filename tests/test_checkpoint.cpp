@@ -75,7 +75,7 @@ struct Run {
 
   // The bits of all that training changes.
   std::vector<uint64_t> bits() {
-    std::vector<uint64_t> all = {uint64_t(step), uint64_t(optimizer.steps())};
+    std::vector<uint64_t> all = {uint64_t(step), uint64_t(optimizer.steps)};
     const auto add = [&](const std::vector<NamedTensor>& tensors) {
       for (const NamedTensor& t : tensors) {
         for (real x : t.tensor.values()) {

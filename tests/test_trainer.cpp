@@ -127,7 +127,7 @@ TEST_CASE("trainer: fit is the loop of lesson 02", "[trainer]") {
     }
   }
   CHECK(by_fit.bits() == by_hand.bits());
-  CHECK(by_fit.optimizer->steps() == 21);
+  CHECK(by_fit.optimizer->steps == 21);
   CHECK(by_fit.optimizer->rate == 0.1);  // the schedule's last factor does not stay
 
   Run unclipped, still;

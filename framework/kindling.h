@@ -2,17 +2,16 @@
 #pragma once
 
 // clang-format off: the reading order, not the alphabet
-#include "autograd/backward.h"
 #include "autograd/graphviz.h"
 #include "autograd/node.h"
 #include "autograd/profile.h"
 #include "base/check.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/parallel.h"
 #include "base/random.h"
 #include "base/real.h"
 #include "data/dataset.h"
-#include "data/generated.h"
 #include "data/idx.h"
 #include "data/loader.h"
 #include "io/checkpoint.h"

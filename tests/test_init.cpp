@@ -82,7 +82,7 @@ TEST_CASE("truncated normal stays inside its bounds", "[nn][init]") {
   const Moments m = moments(cut);
   CHECK((m.lowest >= 3 && m.lowest < 3.01 && m.highest <= 7 && m.highest > 6.99));
   CHECK_THROWS_WITH(truncated_normal({3}, random, 1, 0, 8, 9),
-                    Equals("truncated_normal: N(0, 1^2) has almost nothing inside [8, 9]"));
+                    Equals("truncated_normal: hardly any of N(0, 1^2) is in [8, 9]"));
 }
 
 TEST_CASE("the same seed gives the same weights", "[nn][init]") {

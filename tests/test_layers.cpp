@@ -57,15 +57,14 @@ TEST_CASE("Dropout drops in training and only then", "[nn][layers]") {
   CHECK_FALSE(same_elements(other(x), y));  // and for each layer
   drop.train(false);
   CHECK(drop(x).data() == x.data());
-  CHECK_THROWS_WITH(Dropout(1, random),
-                    Equals("Dropout: the probability 1 must be at least 0 and below 1"));
+  CHECK_THROWS_WITH(Dropout(1, random)(x), Equals("dropout: p is 1, not in [0, 1)"));
 }
 
 TEST_CASE("Dropout goes on where its generator was", "[nn][layers]") {
   Random random(1);
   Dropout drop(0.5, random);
   const Tensor x = ones({8, 8});
-  Random& generator = *named_randoms(drop)[0].random;
+  Random& generator = *Visitor(drop).randoms[0].second;
   const Random::State before = generator.state();
   const Tensor y = drop(x);
   generator.restore(before);
@@ -98,7 +97,7 @@ TEST_CASE("Sequential runs its layers in order", "[nn][layers]") {
   Linear first(3, 4, again), last(4, 2, again);
   const Tensor x = tensor({2, 3}, {1, -2, 3, -1, 2, -3});
   CHECK(same_elements(model(x), last(relu(first(x)))));
-  CHECK(model.size() == 3);
+  CHECK(model.layers.size() == 3);
   CHECK(same_elements(model[0].forward(x), first(x)));
   model.add(Activation(relu)).add(Linear(2, 1, random, false));
   CHECK(model(x).shape() == Shape{2, 1});

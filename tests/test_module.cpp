@@ -67,12 +67,12 @@ TEST_CASE("parameters are named by their path", "[nn][module]") {
 TEST_CASE("generators of a module are found by path", "[nn][module]") {
   Random random(1);
   Block block(random);
-  const std::vector<NamedRandom> found = named_randoms(block);
+  const auto found = Visitor(block).randoms;
   REQUIRE(found.size() == 1);
-  CHECK(found[0].name == "inner.2.random");
-  const uint64_t used = found[0].random->state().used;
+  CHECK(found[0].first == "inner.2.random");
+  const uint64_t used = found[0].second->state().used;
   block.forward(ones({1, 2}));
-  CHECK(found[0].random->state().used > used);
+  CHECK(found[0].second->state().used > used);
 }
 
 TEST_CASE("train reaches every descendant", "[nn][module]") {
@@ -116,7 +116,7 @@ TEST_CASE("frozen parameters get no gradient until they are trained again", "[nn
 TEST_CASE("zero_grad reaches every parameter", "[nn][module]") {
   Random random(1);
   Block block(random);
-  for (NamedTensor& p : parameters(block)) p.tensor.set_grad(ones(p.tensor.shape()));
+  for (NamedTensor& p : parameters(block)) p.tensor.backward(ones(p.tensor.shape()));
   CHECK(block.inner[0].training());
   zero_grad(block);
   for (const NamedTensor& p : parameters(block)) CHECK_FALSE(p.tensor.grad().defined());
@@ -150,10 +150,27 @@ TEST_CASE("copy_weights lists all differences and copies nothing", "[nn][module]
   const real before = parameters(to)[0].tensor.data()[0];
   CHECK_THROWS_WITH(
       copy_weights(to, from),
-      Equals("copy_weights: the modules differ: 0.weight is [3, 2] in the source and [4, 2] in the "
-             "target, 0.bias is [3] in the source and [4] in the target, 1.bias is missing in the "
-             "source, 2.weight is missing in the target, 2.bias is missing in the target"));
+      Equals("copy_weights: does not fit: 2 different (0.bias is [3], expected [4], 0.weight is "
+             "[3, 2], expected [4, 2]); 1 missing (1.bias); 2 unexpected (2.bias, 2.weight)"));
   CHECK(parameters(to)[0].tensor.data()[0] == before);
+}
+
+TEST_CASE("tensors that differ are listed together, long lists cut short", "[nn][module]") {
+  const auto message = [](const Descriptions& found, const Descriptions& expected) {
+    try {
+      ensure_same_tensors("a file", found, expected);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  CHECK(message({{"a", "[2]"}}, {{"a", "[2]"}}).empty());
+  CHECK(message({{"a", "[2]"}, {"b", "[1]"}}, {{"a", "[3]"}, {"c", "[1]"}}) ==
+        "a file: does not fit: 1 different (a is [2], expected [3]); 1 missing (c); 1 unexpected "
+        "(b)");
+  Descriptions many;
+  for (int i = 0; i < 9; ++i) many[std::to_string(i)] = "[]";
+  CHECK(message({}, many) == "a file: does not fit: 9 missing (0, 1, 2, 3, 4, 5, 6, 7)");
 }
 
 TEST_CASE("a moved module keeps its weights, the one moved from says so", "[nn][module]") {

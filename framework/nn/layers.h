@@ -1,91 +1,93 @@
-// The layers of a perceptron. Page: docs/nn.md
+// The layers of a perceptron: each is its parameters and one call of an operation. Page: docs/nn.md
 #pragma once
 
 #include <concepts>
 
+#include "nn/init.h"
 #include "nn/module.h"
 
 namespace kindling {
 
 // A module with one input and one output; what a Sequential is made of.
-class Layer : public Module {
- public:
+struct Layer : Module {
   virtual Tensor forward(const Tensor& x) = 0;
   Tensor operator()(const Tensor& x) { return forward(x); }
 };
 
 // y = x weight^T + bias: [..., in] -> [..., out]. weight [out, in] and bias [out] start as
 // PyTorch's: U(-1/sqrt(in), 1/sqrt(in)).
-class Linear : public Layer {
- public:
-  Linear(int64_t in, int64_t out, Random& random, bool with_bias = true);
-  Tensor forward(const Tensor& x) override;
-  void visit(Visitor& v) override;
+struct Linear : Layer {
+  Tensor weight, bias;  // without bias that one is undefined
 
-  Tensor weight;
-  Tensor bias;  // undefined without bias
+  Linear(int64_t in, int64_t out, Random& random, bool with_bias = true) {
+    ENSURE(in > 0 && out > 0, "Linear: sizes must be positive: in {}, out {}", in, out);
+    weight = make_parameter(torch_default({out, in}, in, random));
+    if (with_bias) bias = make_parameter(torch_default({out}, in, random));
+  }
+  Tensor forward(const Tensor& x) override { return linear(x, weight, bias); }
+  void visit(Visitor& v) override {
+    v.parameter("weight", weight, Kind::linear);
+    if (bias.defined()) v.parameter("bias", bias, Kind::bias);
+  }
 };
 
 // While training, zeroes elements with probability p and scales the rest by 1 / (1 - p); otherwise
 // returns x (1207.0580).
-class Dropout : public Layer {
- public:
-  Dropout(double p, Random& random);  // 0 <= p < 1; takes a stream of its own from `random`
-  Tensor forward(const Tensor& x) override;
-  void visit(Visitor& v) override;
+struct Dropout : Layer {
+  double p;       // 0 <= p < 1
+  Random random;  // a stream of its own
 
- private:
-  double p_;
-  Random random_;
+  Dropout(double share, Random& source) : p(share), random(source.fork(source.bits())) {}
+  Tensor forward(const Tensor& x) override { return training() ? dropout(x, p, random) : x; }
+  void visit(Visitor& v) override { v.random("random", random); }
 };
 
 // Normalises the last axis (1607.06450); weight [n] starts at 1, bias [n] at 0.
-class LayerNorm : public Layer {
- public:
-  explicit LayerNorm(int64_t n, double epsilon = 1e-5);
-  Tensor forward(const Tensor& x) override;
-  void visit(Visitor& v) override;
+struct LayerNorm : Layer {
+  Tensor weight, bias;
+  double epsilon;
 
-  Tensor weight;
-  Tensor bias;
-
- private:
-  double epsilon_;
+  explicit LayerNorm(int64_t n, double with_epsilon = 1e-5)
+      : weight(make_parameter(ones({n}))),
+        bias(make_parameter(zeros({n}))),
+        epsilon(with_epsilon) {}
+  Tensor forward(const Tensor& x) override { return layer_norm(x, weight, bias, epsilon); }
+  void visit(Visitor& v) override {
+    v.parameter("weight", weight, Kind::norm);
+    v.parameter("bias", bias, Kind::norm);
+  }
 };
 
 // A function without parameters as a layer: Activation(relu).
-class Activation : public Layer {
- public:
-  using Function = Tensor (*)(const Tensor&);
-  explicit Activation(Function f) : f_(f) {}
-  Tensor forward(const Tensor& x) override { return f_(x); }
+struct Activation : Layer {
+  Tensor (*function)(const Tensor&);
 
- private:
-  Function f_;
+  explicit Activation(Tensor (*f)(const Tensor&)) : function(f) {}
+  Tensor forward(const Tensor& x) override { return function(x); }
 };
 
 // Layers one after another; children are named "0", "1", ...
-class Sequential : public Layer {
- public:
+struct Sequential : Layer {
+  std::vector<std::unique_ptr<Layer>> layers;
+
   // Sequential{Linear(2, 2, random), Activation(tanh), Linear(2, 1, random)}
   // Braces fix the order in which the layers draw their weights; with ( ) the compiler chooses it.
-  template <std::derived_from<Layer>... Layers>
-  requires(sizeof...(Layers) > 0) explicit Sequential(Layers... layers) {
-    (add(std::move(layers)), ...);
+  template <std::derived_from<Layer>... Layers> explicit Sequential(Layers... each) {
+    (add(std::move(each)), ...);
   }
-  Sequential() = default;
-
   template <std::derived_from<Layer> L> Sequential& add(L layer) {
-    layers_.push_back(std::make_unique<L>(std::move(layer)));
+    layers.push_back(std::make_unique<L>(std::move(layer)));
     return *this;
   }
-  Layer& operator[](size_t i) { return *layers_.at(i); }
-  size_t size() const { return layers_.size(); }
-  Tensor forward(const Tensor& x) override;
-  void visit(Visitor& v) override;
-
- private:
-  std::vector<std::unique_ptr<Layer>> layers_;
+  Layer& operator[](size_t i) { return *layers.at(i); }
+  Tensor forward(const Tensor& x) override {
+    Tensor y = x;
+    for (const auto& layer : layers) y = layer->forward(y);
+    return y;
+  }
+  void visit(Visitor& v) override {
+    for (size_t i = 0; i < layers.size(); ++i) v.child(std::to_string(i), *layers[i]);
+  }
 };
 
 }  // namespace kindling

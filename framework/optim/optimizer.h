@@ -6,7 +6,7 @@
 
 #include <functional>
 
-#include "autograd/backward.h"
+#include "autograd/node.h"
 #include "kernels/dispatch.h"
 #include "nn/module.h"
 

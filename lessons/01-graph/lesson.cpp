@@ -41,6 +41,14 @@ template <class T> T expression(const T& x, const T& y) {
 double expression_by_x(double x, double y) { return std::sin(x) + (x + y) * std::cos(x); }
 double expression_by_y(double x, double) { return std::sin(x); }
 
+// The operations that tensors walk back through while it lives, in this order.
+struct WalkBack final : Observer {
+  std::vector<std::string> ops;
+  void begin(const char* op, bool backward) override {
+    if (backward) ops.push_back(op);
+  }
+};
+
 void forward_and_back(Report& report) {
   fmt::print("\n1. The graph of z = (x + y) sin x at x = 2, y = 1\n\n");
   const Scalar x = 2, y = 1, z = expression(x, y);
@@ -51,18 +59,15 @@ void forward_and_back(Report& report) {
 
   fmt::print("\n2. Backward: gradient of a node x slope of an edge = what the edge passes on\n\n");
   fmt::print("   {:10}{:>10}{:>10}{:>11}   to\n", "from", "gradient", "slope", "passes on");
-  std::vector<std::string> scalar_order, tensor_order;
+  std::vector<std::string> scalar_order;
   backward(z, Order::youngest_first, [&](auto& from, double gradient, auto& edge, double slope) {
     const auto& to = *edge.input.node();
     fmt::print("   {} {:8}{:>10.4f}{:>10.4f}{:>11.4f}   {} {}\n", from.id, from.op, gradient, slope,
                gradient * slope, to.id, to.op);
     if (scalar_order.empty() || scalar_order.back() != from.op) scalar_order.push_back(from.op);
   });
-  on_backward_visit([&](const kindling::Node& node, const Tensor&) {
-    if (!node.leaf()) tensor_order.push_back(node.op);
-  });
+  WalkBack walk;
   tz.backward();
-  on_backward_visit({});
 
   fmt::print("\n   {:8}{:>12}{:>12}{:>12}\n", "", "by hand", "scalars", "tensors");
   bool scalars_agree = true, tensors_agree = true;
@@ -76,8 +81,8 @@ void forward_and_back(Report& report) {
   compare("dz/dy", expression_by_y(2, 1), y.gradient(), ty.grad().item());
   report.claim("scalars give the numbers worked out by hand", scalars_agree);
   report.claim("tensors give the same, to the seven digits of a float", tensors_agree);
-  report.claim(fmt::format("both walk back through {}", fmt::join(tensor_order, ", ")),
-               scalar_order == tensor_order && tensor_order.size() == 3);
+  report.claim(fmt::format("both walk back through {}", fmt::join(walk.ops, ", ")),
+               scalar_order == walk.ops && walk.ops.size() == 3);
 }
 
 // ---- 3: is a gradient right? ------------------------------------------------------------------
@@ -109,8 +114,8 @@ void draw_errors(const std::vector<double>& points, Report& report) {
       {"central, float", large_steps,
        error_by_step<float>(central, f, exact, points, large_steps)}};
   Chart chart{"Error of a difference quotient of (x + 1) sin x", "step h", "relative error"};
-  chart.x_scale = chart.y_scale = Scale::log;
-  write_picture(report.path("gradient-check.svg"), line_chart(chart, series));
+  chart.log_x = chart.log_y = true;
+  write_file(report.path("gradient-check.svg"), line_chart(chart, series));
 
   const size_t best = size_t(std::min_element(errors.begin(), errors.end()) - errors.begin());
   fmt::print("\n   {}: smallest at h = {:.0e}\n", report.path("gradient-check.svg"), steps[best]);
@@ -242,7 +247,7 @@ void descend(const std::string& bug, const SharedOptions& options, Report& repor
   fmt::print("   {:>5}{:>12}{:>9.4f}{:>9.4f}   the least squares, solved for\n", "", "", best.a,
              best.b);
   const Chart chart{"a x + b x^3 learns sin(pi x)", "x", "y"};
-  write_picture(report.path("fit.svg"), line_chart(chart, curves));
+  write_file(report.path("fit.svg"), line_chart(chart, curves));
   fmt::print("   {}\n", report.path("fit.svg"));
   report.claim("gradient descent arrives at the least squares",
                near(a.item(), best.a, 1e-3) && near(b.item(), best.b, 1e-3));

@@ -9,6 +9,8 @@
 #include <cstdlib>
 
 #include "02-perceptron/blobs.h"
+#include "02-perceptron/pictures.h"
+#include "base/parallel.h"
 #include "support/catch.h"
 
 using namespace kindling;
@@ -114,7 +116,7 @@ TEST_CASE("the digits of the page are those that are drawn", "[strokes]") {
   const Image drawn = grid(to_images(values, 28, 28, 1), {.columns = 16, .scale = 2});
 
   const std::string file = "docs/pictures/stroke-digits.png";
-  if (std::getenv("KINDLING_WRITE_PICTURES")) write_picture(file, drawn);
+  if (std::getenv("KINDLING_WRITE_PICTURES")) write_file(file, encode_png(drawn));
   int width = 0, height = 0, channels = 0;
   unsigned char* shown = stbi_load(file.c_str(), &width, &height, &channels, 3);
   REQUIRE(shown != nullptr);

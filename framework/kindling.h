@@ -11,7 +11,6 @@
 #include "autograd/graphviz.h"
 #include "nn/layers.h"
 #include "data/idx.h"
-#include "data/generated.h"
 #include "io/safetensors.h"
 #include "io/picture.h"
 #include "train/trainer.h"

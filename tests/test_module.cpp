@@ -116,7 +116,7 @@ TEST_CASE("frozen parameters get no gradient until they are trained again", "[nn
 TEST_CASE("zero_grad reaches every parameter", "[nn][module]") {
   Random random(1);
   Block block(random);
-  for (NamedTensor& p : parameters(block)) p.tensor.set_grad(ones(p.tensor.shape()));
+  for (NamedTensor& p : parameters(block)) p.tensor.backward(ones(p.tensor.shape()));
   CHECK(block.inner[0].training());
   zero_grad(block);
   for (const NamedTensor& p : parameters(block)) CHECK_FALSE(p.tensor.grad().defined());

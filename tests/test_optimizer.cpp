@@ -15,6 +15,11 @@ using namespace kindling;
 
 namespace {
 
+void set_grad(Tensor x, const Tensor& gradient) {
+  x.zero_grad();
+  x.backward(gradient);  // of a leaf: takes the gradient as its own
+}
+
 const Golden& golden() {
   static const Golden file("tests/golden/optim.txt");
   return file;
@@ -35,7 +40,7 @@ void check_rule(const std::string& name, const Options& options) {
   OneWeight model(golden().tensor("start"));
   Rule optimizer(model, options);
   for (int step = 0; step < 10; ++step) {
-    model.weight.set_grad(golden().tensor("gradient/" + std::to_string(step)));
+    set_grad(model.weight, golden().tensor("gradient/" + std::to_string(step)));
     optimizer.step();
     INFO(name << " after step " << step + 1);
     CHECK(relative_error(model.weight.detach(),
@@ -117,8 +122,8 @@ TEST_CASE("LARS moves biases as SGD with momentum does", "[optim]") {
   sgd_options.rate = options.rate, sgd_options.momentum = options.momentum;
   Sgd sgd(plain, sgd_options);
   for (int step = 0; step < 3; ++step) {
-    bias.weight.set_grad(golden().tensor("gradient/0"));
-    plain.weight.set_grad(golden().tensor("gradient/0"));
+    set_grad(bias.weight, golden().tensor("gradient/0"));
+    set_grad(plain.weight, golden().tensor("gradient/0"));
     lars.step(), sgd.step();
   }
   CHECK(same_elements(bias.weight, plain.weight));
@@ -129,8 +134,8 @@ TEST_CASE("LARS does not divide by a norm of zero", "[optim]") {
   LarsOptions options;
   options.rate = 1;
   Lars first(zero_weight, options), second(zero_gradient, options);
-  zero_weight.weight.set_grad(ones({2, 2}));
-  zero_gradient.weight.set_grad(zeros({2, 2}));
+  set_grad(zero_weight.weight, ones({2, 2}));
+  set_grad(zero_gradient.weight, zeros({2, 2}));
   first.step(), second.step();
   CHECK(same_elements(zero_weight.weight, full({2, 2}, -1)));
   CHECK(same_elements(zero_gradient.weight, ones({2, 2})));
@@ -163,8 +168,8 @@ TEST_CASE("Adam's steps do not depend on the scale of the loss", "[optim]") {
   Adam one(first, options), two(second, options);
   for (int step = 0; step < 10; ++step) {
     const Tensor gradient = golden().tensor("gradient/" + std::to_string(step));
-    first.weight.set_grad(gradient);
-    second.weight.set_grad(gradient * 1024.0);  // a power of two, which changes no digit
+    set_grad(first.weight, gradient);
+    set_grad(second.weight, gradient * 1024.0);  // a power of two, which changes no digit
     one.step(), two.step();
   }
   CHECK(relative_error(second.weight.detach(), first.weight.detach()) < 1e-6);
@@ -187,7 +192,7 @@ TEST_CASE("decay groups leave bias and norm parameters undecayed", "[optim]") {
   std::vector<NamedTensor> all = parameters(model);
   std::vector<Tensor> before;
   for (NamedTensor& p : all) {
-    p.tensor.set_grad(zeros(p.tensor.shape()));
+    set_grad(p.tensor, zeros(p.tensor.shape()));
     before.push_back(p.tensor.clone());
   }
   Adam optimizer(model, options);
@@ -205,8 +210,8 @@ TEST_CASE("a group has its own decay and rate", "[optim]") {
   options.rate = 0.1, options.decay = 1;
   Sgd optimizer({ParameterGroup{parameters(first), 0.0, 0.5}, ParameterGroup{parameters(second)}},
                 options);
-  first.weight.set_grad(ones({1}));
-  second.weight.set_grad(ones({1}));
+  set_grad(first.weight, ones({1}));
+  set_grad(second.weight, ones({1}));
   optimizer.step();
   CHECK(first.weight.item() == Approx(1 - 0.05));
   CHECK(second.weight.item() == Approx(1 - 0.1 * (1 + 1)));
@@ -222,7 +227,7 @@ TEST_CASE("a parameter without a gradient is left alone", "[optim]") {
   Sgd optimizer(model, options);
   optimizer.step();
   CHECK(same_elements(model.weight, ones({2})));
-  model.weight.set_grad(ones({2}));
+  set_grad(model.weight, ones({2}));
   optimizer.zero_grad();
   CHECK_FALSE(model.weight.grad().defined());
   CHECK(optimizer.steps() == 1);
@@ -301,7 +306,7 @@ TEST_CASE("an optimizer follows its module when that is moved", "[optim]") {
   OneWeight model(ones({1}));
   Sgd optimizer(model, SgdOptions{});
   OneWeight moved = std::move(model);
-  moved.weight.set_grad(ones({1}));
+  set_grad(moved.weight, ones({1}));
   optimizer.step();
   CHECK(moved.weight.item() == Approx(0.99));
 }
@@ -310,7 +315,7 @@ TEST_CASE("a step between forward and backward is noticed", "[optim]") {
   OneWeight model(ones({1, 1}));
   Sgd optimizer(model, SgdOptions{});
   const Tensor y = square(model.weight);
-  model.weight.set_grad(ones({1, 1}));
+  set_grad(model.weight, ones({1, 1}));
   optimizer.step();
   CHECK_THROWS_WITH(y.backward(ones({1, 1})), ContainsSubstring("changed after it was recorded"));
 }
@@ -319,7 +324,7 @@ TEST_CASE("state and steps carry an optimizer on, bit for bit", "[optim]") {
   AdamOptions options;
   const auto run = [](OneWeight& model, Adam& optimizer, int from, int to) {
     for (int step = from; step < to; ++step) {
-      model.weight.set_grad(golden().tensor("gradient/" + std::to_string(step)));
+      set_grad(model.weight, golden().tensor("gradient/" + std::to_string(step)));
       optimizer.step();
     }
   };
@@ -359,7 +364,7 @@ TEST_CASE("a step takes no memory but a kernel's few partial sums", "[optim]") {
   const auto taken_by = [&](const auto& make) {
     Sequential model{Linear(200, 300, random), Linear(300, 10, random)};  // 240 kB the largest
     const auto optimizer = make(model);
-    for (NamedTensor& p : parameters(model)) p.tensor.set_grad(ones(p.tensor.shape()));
+    for (NamedTensor& p : parameters(model)) set_grad(p.tensor, ones(p.tensor.shape()));
     memory::reset_peak();
     const int64_t before = memory::stats().peak_bytes;
     optimizer->step();
@@ -373,8 +378,8 @@ TEST_CASE("a step takes no memory but a kernel's few partial sums", "[optim]") {
 
 TEST_CASE("clipping scales as PyTorch's", "[optim][golden]") {
   OneWeight first(zeros({3, 7})), second(zeros({3, 7}));
-  first.weight.set_grad(golden().tensor("gradient/0"));
-  second.weight.set_grad(golden().tensor("gradient/1"));
+  set_grad(first.weight, golden().tensor("gradient/0"));
+  set_grad(second.weight, golden().tensor("gradient/1"));
   std::vector<NamedTensor> both = parameters(first);
   both.push_back(parameters(second)[0]);
   const double norm = clip_gradients(both, 1.5);
@@ -391,9 +396,9 @@ TEST_CASE("clipping scales as PyTorch's", "[optim][golden]") {
 TEST_CASE("clipping names a gradient that is not finite and changes none", "[optim]") {
   Random random(1);
   Linear model(2, 2, random);
-  model.weight.set_grad(full({2, 2}, 100));
+  set_grad(model.weight, full({2, 2}, 100));
   for (double bad : {std::numeric_limits<double>::infinity(), std::nan("")}) {
-    model.bias.set_grad(full({2}, bad));
+    set_grad(model.bias, full({2}, bad));
     CHECK_THROWS_WITH(clip_gradients(parameters(model), 1),
                       Equals("clip_gradients: the gradient of bias [2] is not finite"));
     CHECK(same_elements(model.weight.grad(), full({2, 2}, 100)));

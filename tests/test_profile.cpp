@@ -2,6 +2,7 @@
 #include "autograd/profile.h"
 
 #include <chrono>
+#include <sstream>
 #include <thread>
 
 #include "base/check.h"
@@ -11,13 +12,6 @@
 using namespace kindling;
 
 namespace {
-
-const Profiler::Row* find(const std::vector<Profiler::Row>& rows, const std::string& op) {
-  for (const Profiler::Row& row : rows) {
-    if (row.op == op) return &row;
-  }
-  return nullptr;
-}
 
 // An operation that does `inner` and then sleeps and costs 7 FLOPs and 3 bytes itself.
 Tensor sleeping(const char* op, int milliseconds, const std::function<void()>& inner = {}) {
@@ -37,82 +31,98 @@ Tensor sleeping(const char* op, int milliseconds, const std::function<void()>& i
 TEST_CASE("profile: calls and costs of operations, forward and backward", "[profile]") {
   Tensor a = ones({4, 8}), b = ones({8, 3});
   a.set_requires_grad(), b.set_requires_grad();
-  const Profiler profiler;
+  Profiler profiler;
   for (int i = 0; i < 3; ++i) sum(matmul(a, b)).backward();
-  const auto rows = profiler.rows();
-  REQUIRE(rows.size() == 4);
-  const auto *forward = find(rows, "matmul"), *backward = find(rows, "matmul backward");
-  REQUIRE(forward);
-  REQUIRE(backward);
-  CHECK(find(rows, "sum"));
-  CHECK(find(rows, "sum backward"));
-  CHECK(forward->calls == 3);
-  CHECK(backward->calls == 3);
-  CHECK(forward->cost.flops == 3 * 2 * 4 * 8 * 3);
+  REQUIRE(profiler.rows.size() == 5);
+  REQUIRE(profiler.rows.contains("outside operations"));
+  REQUIRE(profiler.rows.contains("sum"));
+  REQUIRE(profiler.rows.contains("sum backward"));
+  const Profiler::Row forward = profiler.rows["matmul"],
+                      backward = profiler.rows["matmul backward"];
+  CHECK(forward.calls == 3);
+  CHECK(backward.calls == 3);
+  CHECK(forward.cost.flops == 3 * 2 * 4 * 8 * 3);
   // Two products of the same size; later ones are added to the gradient that is there.
-  CHECK(backward->cost.flops >= 3 * 2 * 2 * 4 * 8 * 3);
-  CHECK(forward->cost.bytes > 0);
-  CHECK(forward->seconds > 0);
+  CHECK(backward.cost.flops >= 3 * 2 * 2 * 4 * 8 * 3);
+  CHECK(forward.cost.bytes > 0);
+  CHECK(forward.seconds > 0);
 }
 
 TEST_CASE("profile: an operation's own time and cost leave out those it calls", "[profile]") {
-  const Profiler profiler;
+  Profiler profiler;
   sleeping("outer", 1, [] { sleeping("inner", 60); });
-  const auto rows = profiler.rows();
-  REQUIRE(rows.size() == 2);
-  CHECK(rows[0].op == "inner");  // the slowest first
-  CHECK(rows[0].seconds >= 0.06);
-  CHECK(rows[1].op == "outer");
-  CHECK(rows[1].seconds >= 0.001);
-  for (const Profiler::Row& row : rows) {
-    CHECK(row.calls == 1);
-    CHECK(row.cost.flops == 7);
-    CHECK(row.cost.bytes == 3);
+  REQUIRE(profiler.rows.size() == 3);
+  CHECK(profiler.rows["inner"].seconds >= 0.06);
+  CHECK(profiler.rows["outer"].seconds >= 0.001);
+  CHECK(profiler.rows["outer"].seconds < profiler.rows["inner"].seconds);
+  for (const char* op : {"inner", "outer"}) {
+    CHECK(profiler.rows[op].calls == 1);
+    CHECK(profiler.rows[op].cost.flops == 7);
+    CHECK(profiler.rows[op].cost.bytes == 3);
   }
 }
 
 TEST_CASE("profile: an operation that throws is ended", "[profile]") {
-  const Profiler profiler;
+  Profiler profiler;
   CHECK_THROWS(sleeping("throws", 0, [] { throw Error("inside"); }));
-  CHECK(running_cost == nullptr);
   sleeping("next", 0);
-  const auto rows = profiler.rows();
-  REQUIRE(find(rows, "throws"));
-  CHECK(find(rows, "throws")->cost.flops == 0);
-  CHECK(find(rows, "next")->cost.flops == 7);
+  REQUIRE(profiler.rows.contains("throws"));
+  CHECK(profiler.rows["throws"].cost.flops == 0);
+  CHECK(profiler.rows["next"].cost.flops == 7);
 }
 
-TEST_CASE("profile: nothing is counted before and after, one at a time", "[profile]") {
+TEST_CASE("profile: nothing is counted before and after", "[profile]") {
   {
     const Profiler profiler;
-    CHECK_THROWS_WITH(Profiler(), ContainsSubstring("is being measured already"));
     CHECK(graph_state.observer == &profiler);
-    CHECK(profiler.rows().empty());
+    CHECK(profiler.rows.size() == 1);  // what is outside operations
   }
   CHECK(graph_state.observer == nullptr);
+  CHECK(running_cost == nullptr);
   sleeping("unseen", 0);
-  CHECK(Profiler().rows().empty());
+  CHECK(Profiler().rows.size() == 1);
 }
 
 TEST_CASE("profile: the table has a line for each operation and for the rest", "[profile]") {
-  const Profiler profiler;
-  sleeping("slow_op", 80);
+  Profiler profiler;
+  record(
+      "slow_op", {},
+      [] {
+        count_cost(4'000'000, 2'000'000);
+        std::this_thread::sleep_for(std::chrono::milliseconds(80));
+        return scalar(0);
+      },
+      [](const Tensor&, Grads&) {});
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
   const std::string table = profiler.table();
-  double ms = 0, share = 0, rest_ms = 0, rest_share = 0;
-  int calls = 0;
-  const size_t row = table.find("slow_op"), rest = table.find("outside operations");
-  REQUIRE(row != std::string::npos);
-  REQUIRE(rest != std::string::npos);
-  REQUIRE(std::sscanf(table.c_str() + row, "slow_op %d %lf %lf", &calls, &ms, &share) == 3);
-  REQUIRE(std::sscanf(table.c_str() + rest, "outside operations %lf %lf", &rest_ms, &rest_share) ==
-          2);
-  CHECK(calls == 1);
-  CHECK(ms >= 80);
-  CHECK(rest_ms >= 20);
-  CHECK(share + rest_share == Approx(100).margin(0.11));  // two roundings to 0.1
-  CHECK(share == Approx(100 * ms / (ms + rest_ms)).margin(0.1));
-  CHECK_THAT(table, ContainsSubstring("peak of "));
+  const auto numbers = [&](const std::string& row) {  // of its columns, without the % signs
+    const size_t at = table.find("\n" + row);
+    REQUIRE(at != std::string::npos);
+    std::string line = table.substr(at + 1 + row.size());
+    line.resize(line.find('\n'));
+    std::istringstream in(line);
+    std::vector<double> all;
+    for (std::string word; in >> word;) {
+      if (word != "%") all.push_back(std::stod(word));
+    }
+    return all;
+  };
+  CHECK(table.find("slow_op") < table.find("outside operations"));  // the slowest first
+  // calls, ms, share, GFLOP, MB, GFLOP/s, GB/s, of peak
+  const auto row = numbers("slow_op"), rest = numbers("outside operations");
+  REQUIRE(row.size() == 8);
+  REQUIRE(rest.size() == 8);
+  CHECK(row[0] == 1);
+  CHECK(row[1] >= 80);
+  CHECK(rest[1] >= 20);
+  CHECK(row[2] + rest[2] == Approx(100).margin(0.11));  // two roundings to 0.1
+  CHECK(row[2] == Approx(100 * row[1] / (row[1] + rest[1])).margin(0.1));
+  CHECK(row[3] == 0.004);
+  CHECK(row[4] == 2);
+  CHECK(row[5] <= 0.1);  // 0.004 GFLOP in 0.08 s or more
+  CHECK(rest[4] == 0);
+  CHECK_THAT(table, ContainsSubstring("GFLOP       MB  GFLOP/s    GB/s  of peak\n") &&
+                        ContainsSubstring("\npeak of "));
 }
 
 TEST_CASE("profile: the measured peak is that of a machine", "[profile]") {

@@ -9,36 +9,35 @@ namespace kindling {
 
 class Grads;
 class Node;
-
-// Told about every operation while installed (autograd/profile.h does so).
-class Observer {
- public:
-  virtual ~Observer() = default;
-  virtual void begin(const char* op, bool backward) = 0;
-  virtual void end() = 0;
-};
+class Observer;
 
 // Everything the graph keeps per thread. A graph belongs to the thread that recorded it: ids of two
 // threads cannot be compared, and an operation must not take inputs with a history from another.
 struct GraphState {
   bool recording = true;
+  bool destroying = false;
   uint64_t next_id = 1;
   Observer* observer = nullptr;
   Node* dying = nullptr;  // nodes waiting to be destroyed, see Node::dispose
-  bool destroying = false;
 };
-extern constinit thread_local GraphState graph_state;
+inline constinit thread_local GraphState graph_state;
 
 // While one lives, operations of this thread compute values and record nothing.
-class NoGrad {
+struct NoGrad {
+  const bool before = std::exchange(graph_state.recording, false);
+  ~NoGrad() { graph_state.recording = before; }
+};
+
+// While one lives, it is told about every operation of its thread, on the way back too: the
+// profiler is one. Of several, the youngest is told.
+class Observer {
  public:
-  NoGrad() : before_(std::exchange(graph_state.recording, false)) {}
-  ~NoGrad() { graph_state.recording = before_; }
-  NoGrad(const NoGrad&) = delete;
-  NoGrad& operator=(const NoGrad&) = delete;
+  virtual ~Observer() { graph_state.observer = before_; }
+  virtual void begin(const char* op, bool backward) = 0;
+  virtual void end() {}  // of the operation that began last; an exception ends it as well
 
  private:
-  bool before_;
+  Observer* const before_ = std::exchange(graph_state.observer, this);
 };
 
 // An input of an operation: where its gradient goes, and what must not change until then.
@@ -53,46 +52,55 @@ struct Edge {
 class Node : public Counted {
  public:
   // In this order a node of two inputs takes five cache lines instead of six.
-  bool queued = false;
   bool used = false;  // a backward has passed; closure and edges are gone
   const char* const op;
-  const uint64_t id;
+  const uint64_t id = graph_state.next_id++;
   const Shape shape;  // of the result
-  Tensor gradient;    // of a leaf: what grad() shows; otherwise the sum of what has arrived so far
+  Tensor incoming;    // during a backward: the sum of the gradients that have arrived so far
+  const std::span<Edge> edges;
 
-  std::span<Edge> edges() const { return {edges_, size_t(edge_count_)}; }
-  bool leaf() const { return edge_count_ == 0 && !used; }
-  virtual void backward(const Tensor& gy, Grads& grads) = 0;
-  virtual void forget();  // frees closure and edges, and with them memory the forward kept
+  bool leaf() const { return edges.empty(); }
+  virtual void backward(const Tensor&, Grads&) {}
+  virtual void forget() {  // frees closure and edges, and with them memory the forward kept
+    used = true;
+    for (Edge& edge : edges) edge.node.reset(), edge.storage.reset();
+  }
 
  protected:
-  Node(const char* op_name, const Shape& of_result)
-      : op(op_name), id(graph_state.next_id++), shape(of_result) {}
-  void own_edges(Edge* edges, int count) { edges_ = edges, edge_count_ = count; }
-  virtual void destroy() = 0;
+  Node(const char* op_name, const Shape& of_result, size_t block_bytes, std::span<Edge> room)
+      : op(op_name), shape(of_result), edges(room), bytes_(block_bytes) {}
+  ~Node() override { std::destroy(edges.begin(), edges.end()); }
 
  private:
   // Destroying a node drops its inputs, whose last handle this may be, and so on: a queue instead
   // of recursion, because a chain may be 200,000 nodes long.
-  void dispose() const final;
+  void dispose() const final {
+    next_dying_ = graph_state.dying;
+    graph_state.dying = const_cast<Node*>(this);
+    if (graph_state.destroying) return;
+    graph_state.destroying = true;
+    while (Node* node = graph_state.dying) {
+      graph_state.dying = node->next_dying_;
+      const size_t bytes = node->bytes_;
+      node->~Node();
+      memory::release(node, bytes);
+    }
+    graph_state.destroying = false;
+  }
 
-  Edge* edges_ = nullptr;
-  int edge_count_ = 0;
+  const size_t bytes_;  // of its block of memory
   mutable Node* next_dying_ = nullptr;
 };
 
 // A tensor that collects a gradient: a parameter, or an input the reader asked about.
 class Leaf final : public Node {
  public:
-  explicit Leaf(const Shape& of_tensor) : Node("leaf", of_tensor) {}
-  void backward(const Tensor&, Grads&) override {}
+  explicit Leaf(const Shape& of_tensor) : Node("leaf", of_tensor, sizeof(Leaf), {}) {}
 
+  Tensor gradient;         // what grad() shows: the sum over all backwards that came through
   std::string name;        // path in its module, once the module was visited
   bool parameter = false;  // of a module
   bool owned = false;      // by an optimizer
-
- private:
-  void destroy() override { delete this; }
 };
 
 inline Node* node_of(const Tensor& x) { return static_cast<Node*>(x.history().get()); }
@@ -102,21 +110,33 @@ inline Leaf* leaf_of(const Tensor& x) {
   return node && node->leaf() ? static_cast<Leaf*>(node) : nullptr;
 }
 
-// Adds a gradient to what has arrived; the first one is taken over as it is.
-void accumulate(Tensor& sum, Tensor&& gradient);
+// Module parameters that a backward of this thread gave a gradient while no optimizer owned them;
+// empties the list. Optimizers ask once, on their first step.
+std::vector<Ref<Leaf>> take_unowned_parameters();
 
-// Where an operation's backward puts gradients, one per input. Gradients have the input's shape.
+// A walk back through the graph (backward.cpp), and where an operation's backward puts the
+// gradients of its inputs; each has its input's shape.
 class Grads {
  public:
-  explicit Grads(Node& node) : node_(node) {}
-  bool wants(int i) const { return bool(node_.edges()[size_t(i)].node); }
+  ~Grads();
+  void walk(Node& root, Tensor gradient);  // of root's result, on to all leaves
+
+  // For an operation's backward; i counts its inputs.
+  bool wants(int i) const { return bool(input(i)); }
+  const Shape& shape(int i) const { return input(i)->shape; }  // of an input that wants one
   // The first gradient of an input is taken over, later ones are added to it.
   void add(int i, Tensor gradient);
   // The sum itself, zeroed if nothing has arrived yet, for kernels that add in place.
   Tensor& into(int i);
 
  private:
-  Node& node_;
+  void pass_on(Node& node);
+  Tensor& sum_at(const Ref<Node>& node);
+  const Ref<Node>& input(int i) const { return node_->edges[size_t(i)].node; }
+
+  const Node* node_ = nullptr;         // whose backward runs
+  std::vector<Ref<Node>> operations_;  // that wait for their turn, a heap: the youngest first
+  std::vector<Ref<Node>> leaves_;      // that were reached
 };
 
 // An input as record() takes it: a tensor, or the indices that an operation reads again on its way
@@ -124,117 +144,83 @@ class Grads {
 // written early.
 struct Input {
   Node* node;
-  const Ref<Storage>* storage;                // null: not read
-  Input(const Tensor& x) : Input(x, true) {}  // NOLINT: a Tensor is an input
-  Input(const Tensor& x, bool read) : node(node_of(x)), storage(read ? &x.storage() : nullptr) {}
-  Input(const Indices& x) : node(nullptr), storage(&x.storage()) {}  // NOLINT: so are Indices
+  Storage* storage;  // null: not read
+  Input(const Tensor& x, bool read = true)
+      : node(node_of(x)), storage(read ? x.storage().get() : nullptr) {}
+  Input(const Indices& x) : node(nullptr), storage(x.storage().get()) {}
 };
 inline Input shape_only(const Tensor& x) { return {x, false}; }
 
-namespace detail {
+// The inputs of an operation: {a, b}, or a vector.
+struct Inputs : std::span<const Input> {
+  Inputs(std::initializer_list<Input> inputs) : span(inputs.begin(), inputs.size()) {}
+  Inputs(const std::vector<Input>& inputs) : span(inputs) {}
+};
 
+// A node with its closure; the edges lie behind it in the same block.
 template <class Backward> class Operation final : public Node {
  public:
-  // Needs its own output: backward is (gy, y, grads) instead of (gy, grads).
-  static constexpr bool kNeedsOutput =
-      std::is_invocable_v<Backward&, const Tensor&, const Tensor&, Grads&>;
-
-  template <class F>
-  static Operation* create(const char* op, const Tensor& y, std::span<const Input> inputs, F&& f) {
-    static_assert(alignof(Operation) <= memory::kAlignment &&
-                  sizeof(Operation) % alignof(Edge) == 0);
+  static Ref<Counted> create(const char* op, const Shape& shape, Inputs inputs,
+                             Backward&& backward) {
+    static_assert(sizeof(Operation) % alignof(Edge) == 0);
     const size_t bytes = sizeof(Operation) + inputs.size() * sizeof(Edge);
-    return new (memory::allocate(bytes)) Operation(op, y, inputs, std::forward<F>(f));
+    return Ref<Counted>(new (memory::allocate(bytes))
+                            Operation(op, shape, bytes, inputs, std::move(backward)));
   }
 
-  void backward(const Tensor& gy, Grads& grads) override {
-    if constexpr (kNeedsOutput) {
-      ENSURE(output_.storage()->version() == output_version_,
-             "{}: its result was changed after it was recorded", op);
-      (*backward_)(gy, output_, grads);
-    } else {
-      (*backward_)(gy, grads);
-    }
-  }
-
-  void forget() override {
-    Node::forget();
-    backward_.reset();
-    output_ = Tensor();
-  }
+  void backward(const Tensor& gy, Grads& grads) override { (*backward_)(gy, grads); }
+  void forget() override { Node::forget(), backward_.reset(); }
 
  private:
-  template <class F>
-  Operation(const char* op_name, const Tensor& y, std::span<const Input> inputs, F&& f)
-      : Node(op_name, y.shape()), backward_(std::in_place, std::forward<F>(f)) {
-    Edge* edge = reinterpret_cast<Edge*>(this + 1);
-    own_edges(edge, int(inputs.size()));
-    for (const Input& input : inputs) {
-      new (edge) Edge{Ref<Node>(input.node), {}, 0};
-      if (input.storage) edge->storage = *input.storage, edge->version = edge->storage->version();
-      ++edge;
+  Operation(const char* op_name, const Shape& of_result, size_t bytes, Inputs inputs, Backward&& f)
+      : Node(op_name, of_result, bytes, {reinterpret_cast<Edge*>(this + 1), inputs.size()}),
+        backward_(std::move(f)) {
+    Edge* edge = edges.data();
+    for (const auto& [node, storage] : inputs) {
+      new (edge++) Edge{Ref<Node>(node), Ref<Storage>(storage), storage ? storage->version() : 0};
     }
-    if constexpr (kNeedsOutput) output_ = y.detach(), output_version_ = y.storage()->version();
-  }
-
-  void destroy() override {
-    const size_t bytes = sizeof(Operation) + edges().size() * sizeof(Edge);
-    for (Edge& edge : edges()) edge.~Edge();
-    this->~Operation();
-    memory::release(this, bytes);
   }
 
   std::optional<Backward> backward_;
-  struct Nothing {
-    Nothing& operator=(const Tensor&) { return *this; }
-  };
-  [[no_unique_address]] std::conditional_t<kNeedsOutput, Tensor, Nothing> output_;
-  uint32_t output_version_ = 0;
 };
 
 // Tells the observer that an operation runs; nothing more than a test when there is none.
-class Observed {
- public:
-  Observed(const char* op, bool backward) : observer_(graph_state.observer) {
-    if (observer_) observer_->begin(op, backward);
+struct Observed {
+  Observer* const observer = graph_state.observer;
+  Observed(const char* op, bool backward) {
+    if (observer) observer->begin(op, backward);
   }
   ~Observed() {
-    if (observer_) observer_->end();
+    if (observer) observer->end();
   }
-  Observed(const Observed&) = delete;
-  Observed& operator=(const Observed&) = delete;
-
- private:
-  Observer* observer_;
 };
-
-}  // namespace detail
 
 // Runs `value()`, a function giving the result without history, and, if some input wants a gradient
 // and recording is on, attaches a node. `backward(gy, grads)` or `backward(gy, y, grads)` later
 // gets the gradient of the result (and the result) and adds those of the inputs. Recording is off
 // while it runs, so it may call any operation. `op` must outlive the graph: a string literal.
 template <class Value, class Backward>
-Tensor record(const char* op, std::span<const Input> inputs, Value&& value, Backward&& backward) {
+Tensor record(const char* op, Inputs inputs, Value&& value, Backward backward) {
   Tensor y = [&] {
-    detail::Observed observed(op, false);
+    const Observed observed(op, false);
     return value();
   }();
-  if (!graph_state.recording) return y;
-  bool wanted = false;
-  for (const Input& input : inputs) wanted |= input.node != nullptr;
-  if (wanted) {
-    y.set_history(Ref<Counted>(detail::Operation<std::decay_t<Backward>>::create(
-        op, y, inputs, std::forward<Backward>(backward))));
+  if (!graph_state.recording || std::ranges::none_of(inputs, &Input::node)) return y;
+  const auto attach = [&](auto&& f) {
+    y.set_history(
+        Operation<std::decay_t<decltype(f)>>::create(op, y.shape(), inputs, std::move(f)));
+  };
+  if constexpr (std::is_invocable_v<Backward&, const Tensor&, Grads&>) {
+    attach(std::move(backward));
+  } else {  // the result is kept without history: with it, it would hold what holds it
+    attach([op, f = std::move(backward), result = y.detach(), version = y.storage()->version()](
+               const Tensor& gy, Grads& grads) {
+      ENSURE(result.storage()->version() == version,
+             "{}: its result was changed after it was recorded", op);
+      f(gy, result, grads);
+    });
   }
   return y;
-}
-
-template <class Value, class Backward>
-Tensor record(const char* op, std::initializer_list<Input> inputs, Value&& value,
-              Backward&& backward) {
-  return record(op, std::span<const Input>(inputs.begin(), inputs.size()),
-                std::forward<Value>(value), std::forward<Backward>(backward));
 }
 
 }  // namespace kindling

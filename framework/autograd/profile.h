@@ -1,7 +1,6 @@
 // The profiler behind --profile: per operation calls, time, FLOPs, bytes. Page: docs/autograd.md
 #pragma once
 
-#include <chrono>
 #include <map>
 
 #include "autograd/node.h"
@@ -9,43 +8,35 @@
 
 namespace kindling {
 
-// Measures every operation of this thread while it lives. One at a time.
+// Measures every operation of this thread while it lives.
 class Profiler final : public Observer {
  public:
   Profiler();
-  ~Profiler() override { graph_state.observer = nullptr; }
-  Profiler(const Profiler&) = delete;
-
-  struct Row {
-    std::string op;  // "matmul" or "matmul backward"
-    int64_t calls = 0;
-    double seconds = 0;  // own time, without operations it called
-    Cost cost;           // own as well
-  };
-  std::vector<Row> rows() const;  // the slowest first
-  // A table: op, calls, ms, share of the time since construction, GFLOP/s, GB/s, and the share of
-  // this machine's measured peak. The last line is the time outside operations.
-  std::string table() const;
-
+  ~Profiler() override { running_cost = nullptr; }
   void begin(const char* op, bool backward) override;
   void end() override;
 
- private:
-  using Clock = std::chrono::steady_clock;
-  struct Running {
-    Row* row;
-    Clock::time_point start;
-    double inner = 0;  // seconds of the operations it called
-    Cost* outer_cost;  // where costs went before
+  // Time and cost are a row's own, without those of the operations it called.
+  struct Row {
+    int64_t calls = 0;
+    double seconds = 0;
+    Cost cost;
   };
-  std::map<std::pair<std::string, bool>, Row> rows_;  // a map: rows stay where they are
-  std::vector<Running> running_;                      // the innermost last
-  const Clock::time_point start_ = Clock::now();
+  std::map<std::string, Row> rows;  // "matmul", "matmul backward", ..., "outside operations"
+
+  // The rows, the slowest first: calls, ms, share of the whole time, FLOPs and bytes, both per
+  // second as well, and the share of the peak of measure_peak().
+  std::string table();
+
+ private:
+  void charge();  // the time since the last change, to the row that ran
+
+  std::vector<Row*> running_;  // the innermost last; a map's rows stay where they are
+  double changed_;             // when the innermost became another, in seconds
 };
 
-// GFLOP/s of float multiply-adds this machine reaches in registers on `threads()` threads, with the
-// widest instructions it has whatever --isa says, and GB/s at which the kernel sum_of_squares reads
-// memory. Takes 0.2 s.
+// GFLOP/s of multiply-adds this machine reaches in registers on `threads()` threads with the chosen
+// instruction set, and GB/s at which the kernel sum_of_squares reads memory. Takes 0.2 s.
 struct Peak {
   double gflops, gbytes;
 };

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "autograd/node.h"
+#include <set>
 
 namespace kindling {
 
@@ -13,13 +13,11 @@ void Module::train(bool on) {
 
 std::vector<NamedTensor> named_tensors(Module& module) {
   std::vector<NamedTensor> all;
+  std::set<const Storage*> seen;
   for (const NamedTensor& found : Visitor(module).tensors) {
-    const auto tied = [&](const NamedTensor& other) {
-      return other.tensor.storage().get() == found.tensor.storage().get();
-    };
     ENSURE(found.tensor.defined(), "module: {} is undefined; was this module moved from?",
            found.name);
-    if (std::any_of(all.begin(), all.end(), tied)) continue;
+    if (!seen.insert(found.tensor.storage().get()).second) continue;  // tied weights
     if (Leaf* leaf = leaf_of(found.tensor)) leaf->name = found.name;
     all.push_back(found);
   }
@@ -84,15 +82,14 @@ void ensure_same_tensors(const std::string& what, const Descriptions& found,
 }
 
 void copy_weights(Module& to, Module& from) {
-  std::vector<NamedTensor> targets = named_tensors(to);
-  std::map<std::string, Tensor> sources;
+  std::vector<NamedTensor> targets = named_tensors(to), sources = named_tensors(from);
   Descriptions found, expected;
+  for (const NamedTensor& s : sources) found[s.name] = s.tensor.shape().str();
   for (const NamedTensor& t : targets) expected[t.name] = t.tensor.shape().str();
-  for (const NamedTensor& s : named_tensors(from)) {
-    sources[s.name] = s.tensor, found[s.name] = s.tensor.shape().str();
-  }
   ensure_same_tensors("copy_weights", found, expected);
-  for (NamedTensor& t : targets) copy_into(t.tensor, sources[t.name]);
+  for (NamedTensor& t : targets) {
+    copy_into(t.tensor, std::ranges::find(sources, t.name, &NamedTensor::name)->tensor);
+  }
 }
 
 }  // namespace kindling

@@ -6,7 +6,7 @@
 // the function, the shapes and what was expected.
 #pragma once
 
-#include "autograd/backward.h"
+#include "autograd/node.h"
 #include "tensor/indices.h"
 #include "tensor/tensor.h"
 

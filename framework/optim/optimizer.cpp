@@ -2,7 +2,7 @@
 // parameter gets which constants. Page: docs/optim.md
 #include "optim/optimizer.h"
 
-#include "autograd/backward.h"
+#include "autograd/node.h"
 #include "kernels/dispatch.h"
 
 namespace kindling {

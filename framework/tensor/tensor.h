@@ -41,11 +41,10 @@ class Tensor {
   Tensor detach() const;                       // same elements, no history
   Tensor viewed_as(const Shape& shape) const;  // same elements, no history; sizes must agree
 
-  // The graph (autograd/backward.h). A leaf that requires a gradient collects it in grad().
+  // The graph (autograd/backward.cpp). A leaf that requires a gradient collects it in grad().
   bool requires_grad() const { return bool(history_); }
   Tensor& set_requires_grad(bool on = true);
-  Tensor grad() const;  // undefined until a backward reached this leaf
-  void set_grad(const Tensor& gradient);
+  Tensor grad() const;    // undefined until a backward reached this leaf
   void zero_grad();       // makes grad() undefined again
   void backward() const;  // of a single element, starting with 1
   void backward(const Tensor& gradient) const;
@@ -60,7 +59,7 @@ class Tensor {
     ENSURE(storage_, "tensor: this tensor is undefined (default constructed, or moved from)");
     return storage_.get();
   }
-  void ensure_leaf() const;  // throws for a recorded result; autograd/node.cpp
+  void ensure_leaf() const;  // throws for a recorded result; autograd/backward.cpp
 
   Ref<Storage> storage_;
   Ref<Counted> history_;  // a Node of autograd/node.h
@@ -79,8 +78,6 @@ Tensor full(const Shape& shape, double value);
 Tensor scalar(double value);                                        // shape []
 Tensor tensor(const Shape& shape, std::span<const double> values);  // row by row; counts must agree
 Tensor tensor(const Shape& shape, std::initializer_list<double> values);
-Tensor arange(int64_t n);  // 0, 1, ..., n-1
-Tensor eye(int64_t n);     // [n, n]
 // In [low, high).
 Tensor uniform(const Shape& shape, Random& random, double low = 0, double high = 1);
 Tensor normal(const Shape& shape, Random& random, double mean = 0, double deviation = 1);

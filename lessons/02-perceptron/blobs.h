@@ -14,14 +14,23 @@ namespace lesson02 {
 
 inline constexpr Plane kPlane{.x_low = -0.5, .x_high = 4.5, .y_low = -0.5, .y_high = 4.5};
 
-inline std::vector<Sample> make_blobs(uint64_t seed) {
-  kindling::Random random(seed, 2);
-  const kindling::Points p = kindling::blobs(200, 1.3, 1.3, 3.2, 3.2, 0.32, random);
+// Two round clouds around these centres; both classes have n / 2 samples.
+inline std::vector<Sample> clouds(int n, std::array<double, 2> centre0,
+                                  std::array<double, 2> centre1, double deviation,
+                                  kindling::Random& random) {
   std::vector<Sample> samples;
-  for (int64_t i = 0; i < p.labels.size(); ++i) {
-    samples.push_back({{p.x.at({i, 0}), p.x.at({i, 1})}, p.labels[i]});
+  for (int i = 0; i < n; ++i) {
+    const auto& centre = i % 2 ? centre1 : centre0;
+    const double x = centre[0] + deviation * random.normal();
+    const double y = centre[1] + deviation * random.normal();
+    samples.push_back({{x, y}, i % 2});
   }
   return samples;
+}
+
+inline std::vector<Sample> make_blobs(uint64_t seed) {
+  kindling::Random random(seed, 2);
+  return clouds(200, {1.3, 1.3}, {3.2, 3.2}, 0.32, random);
 }
 
 inline Image draw(const Perceptron& unit, const std::vector<Sample>& samples) {

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "02-perceptron/pictures.h"
+#include "02-perceptron/stroke_digits.h"
 #include "kindling.h"
 
 namespace lesson02 {
@@ -93,15 +94,15 @@ inline Answers answer(kindling::Sequential& model, const kindling::Dataset& data
 inline void draw_results(kindling::Report& report, kindling::Sequential& model,
                          const kindling::ImageSet& test, const Answers& a) {
   using namespace kindling;
-  const int64_t classes = int64_t(test.classes().size());
-  const int h = int(test.image()[0]), w = int(test.image()[1]);
+  const int64_t classes = int64_t(test.classes.size());
+  const int h = int(test.image[0]), w = int(test.image[1]);
 
   std::vector<int64_t> counts(size_t(classes * classes));
   for (size_t i = 0; i < a.predicted.size(); ++i) {
-    ++counts[size_t(test.labels()[i] * classes + a.predicted[i])];
+    ++counts[size_t(test.labels[i] * classes + a.predicted[i])];
   }
   write_file(report.path("confusion.svg"),
-             confusion_matrix("Test images: true class and prediction", test.classes(), counts));
+             confusion_matrix("Test images: true class and prediction", test.classes, counts));
 
   // The test images the model is most surely wrong about.
   std::vector<size_t> order(a.loss.size());
@@ -114,10 +115,9 @@ inline void draw_results(kindling::Report& report, kindling::Sequential& model,
   for (size_t k = 0; k < shown; ++k) {
     const auto pixels = test.pixels(int64_t(order[k]));
     const std::vector<real> values(pixels.begin(), pixels.end());
-    images.push_back(to_images(values, h, w, int(test.image()[2]), 0, 255).at(0));
-    captions.push_back(fmt::format("{}\ntaken for {}",
-                                   test.classes()[size_t(test.labels()[order[k]])],
-                                   test.classes()[size_t(a.predicted[order[k]])]));
+    images.push_back(to_images(values, h, w, int(test.image[2]), 0, 255).at(0));
+    captions.push_back(fmt::format("{}\ntaken for {}", test.classes[size_t(test.labels[order[k]])],
+                                   test.classes[size_t(a.predicted[order[k]])]));
   }
   write_file(
       report.path("most-wrong.svg"),

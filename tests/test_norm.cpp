@@ -41,6 +41,11 @@ TEST_CASE("softmax where exp would overflow, and where an element is masked out"
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   const Tensor y = softmax(tensor({2, 2}, {3e38, 3e38, 5, -kInfinity}));
   CHECK(relative_error(y, tensor({2, 2}, {0.5, 0.5, 1, 0})) == 0);
+  const Tensor masked = log_softmax(tensor({2}, {3, -kInfinity}));
+  CHECK(masked.at({0}) == 0);
+  CHECK(masked.at({1}) == -real(kInfinity));
+  CHECK(std::isnan(log_softmax(tensor({2}, {1, std::nan("")})).at({0})));
+  CHECK(std::isnan(log_softmax(tensor({2}, {1, kInfinity})).at({0})));
 }
 
 TEST_CASE("layer_norm gives rows of mean 0 and variance 1", "[norm]") {

@@ -76,6 +76,8 @@ TEST_CASE("logsumexp of numbers whose exp overflows, and of minus infinity", "[r
   CHECK(logsumexp(full({4}, 10000)).item() == Approx(10000 + std::log(4.0)));
   CHECK(logsumexp(full({4}, -kInfinity)).item() == -real(kInfinity));
   CHECK(logsumexp(tensor({2}, {kInfinity, 1})).item() == real(kInfinity));
+  CHECK(logsumexp(tensor({2}, {1000, -kInfinity})).item() == 1000);
+  CHECK(std::isnan(logsumexp(tensor({2}, {1, std::nan("")})).item()));
 }
 
 TEST_CASE("reductions of a scalar and of empty tensors", "[reduce]") {

@@ -31,13 +31,9 @@ struct Kernels {
   decltype(&reference::strided_add) strided_add;
   decltype(&reference::reduce_sum) reduce_sum;
   decltype(&reference::reduce_max) reduce_max;
-  decltype(&reference::repeat) repeat;
   decltype(&reference::sum_of_squares) sum_of_squares;
-  decltype(&reference::logsumexp) logsumexp;
   decltype(&reference::softmax) softmax;
   decltype(&reference::softmax_gradient) softmax_gradient;
-  decltype(&reference::log_softmax) log_softmax;
-  decltype(&reference::log_softmax_gradient) log_softmax_gradient;
   decltype(&reference::cross_entropy) cross_entropy;
   decltype(&reference::cross_entropy_gradient) cross_entropy_gradient;
   decltype(&reference::layer_norm) layer_norm;

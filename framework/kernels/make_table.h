@@ -29,8 +29,8 @@ consteval Kernels make_table(std::index_sequence<U...>, std::index_sequence<B...
       {binary<Isa, Binary(B)>...}, {binary_gradient<Isa, Binary(S), Want::da>...},
       {binary_gradient<Isa, Binary(S), Want::db>...}, where<Isa>, sum_of_two<Isa>, lerp<Isa>,
       scale<Isa>, dropout_mask<Isa>, strided_copy<Isa>, strided_add<Isa>, reduce_sum<Isa>,
-      reduce_max<Isa>, repeat<Isa>, sum_of_squares<Isa>, logsumexp<Isa>, softmax<Isa>,
-      softmax_gradient<Isa>, log_softmax<Isa>, log_softmax_gradient<Isa>, cross_entropy<Isa>,
+      reduce_max<Isa>, sum_of_squares<Isa>, softmax<Isa>,
+      softmax_gradient<Isa>, cross_entropy<Isa>,
       cross_entropy_gradient<Isa>, layer_norm<Isa>, layer_norm_gradient<Isa>, gather_rows<Isa>,
       scatter_rows<Isa>, gemm<Isa>, sgd<Isa>, adam<Isa>, rmsprop<Isa>, lars<Isa>,
       fma_chains<Isa>};

@@ -203,14 +203,6 @@ void reduce_max(int64_t outer, int64_t n, int64_t inner, const real* x, real* y,
   }
 }
 
-void repeat(int64_t outer, int64_t n, int64_t inner, const real* y, real* x) {
-  for (int64_t o = 0; o < outer; ++o) {
-    for (int64_t k = 0; k < n; ++k) {
-      for (int64_t i = 0; i < inner; ++i) x[(o * n + k) * inner + i] = y[o * inner + i];
-    }
-  }
-}
-
 double sum_of_squares(int64_t n, const real* x) {
   double sum = 0;
   for (int64_t i = 0; i < n; ++i) sum += double(x[i]) * double(x[i]);
@@ -231,10 +223,6 @@ double log_sum(int64_t n, const real* x) {
 
 }  // namespace
 
-void logsumexp(int64_t rows, int64_t n, const real* x, real* y) {
-  for (int64_t r = 0; r < rows; ++r) y[r] = real(log_sum(n, x + r * n));
-}
-
 void softmax(int64_t rows, int64_t n, const real* x, real* y) {
   for (int64_t r = 0; r < rows; ++r) {
     const double total = log_sum(n, x + r * n);
@@ -248,23 +236,6 @@ void softmax_gradient(int64_t rows, int64_t n, const real* gy, const real* y, re
     for (int64_t i = r * n; i < (r + 1) * n; ++i) dot += double(gy[i]) * double(y[i]);
     for (int64_t i = r * n; i < (r + 1) * n; ++i)
       gx[i] = real(double(y[i]) * (double(gy[i]) - dot));
-  }
-}
-
-void log_softmax(int64_t rows, int64_t n, const real* x, real* y) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const double total = log_sum(n, x + r * n);
-    for (int64_t i = 0; i < n; ++i) y[r * n + i] = real(double(x[r * n + i]) - total);
-  }
-}
-
-void log_softmax_gradient(int64_t rows, int64_t n, const real* gy, const real* y, real* gx) {
-  for (int64_t r = 0; r < rows; ++r) {
-    double sum = 0;
-    for (int64_t i = r * n; i < (r + 1) * n; ++i) sum += double(gy[i]);
-    for (int64_t i = r * n; i < (r + 1) * n; ++i) {
-      gx[i] = real(double(gy[i]) - std::exp(double(y[i])) * sum);
-    }
   }
 }
 

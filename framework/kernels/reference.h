@@ -48,17 +48,12 @@ void strided_add(const Broadcast& walk, const real* y, real* x);
 void reduce_sum(int64_t outer, int64_t n, int64_t inner, const real* x, real* y);
 // The first maximum and its index; NaN counts as the largest; n >= 1.
 void reduce_max(int64_t outer, int64_t n, int64_t inner, const real* x, real* y, int32_t* where);
-// y[o, i] repeated n times: x [outer, n, inner] = y [outer, inner]
-void repeat(int64_t outer, int64_t n, int64_t inner, const real* y, real* x);
 double sum_of_squares(int64_t n, const real* x);
 
 // ---- Rows of n elements -------------------------------------------------------------------------
 
-void logsumexp(int64_t rows, int64_t n, const real* x, real* y);
 void softmax(int64_t rows, int64_t n, const real* x, real* y);
 void softmax_gradient(int64_t rows, int64_t n, const real* gy, const real* y, real* gx);
-void log_softmax(int64_t rows, int64_t n, const real* x, real* y);
-void log_softmax_gradient(int64_t rows, int64_t n, const real* gy, const real* y, real* gx);
 // loss[r] = -sum_j q_j log softmax(x_r)_j with q = (1 - smoothing) onehot(label) + smoothing / n;
 // 0 where label[r] == ignore.
 void cross_entropy(int64_t rows, int64_t n, const real* x, const int32_t* label, int32_t ignore,

@@ -78,13 +78,6 @@ void reduce_max(int64_t outer, int64_t n, int64_t inner, const real* x, real* y,
   });
 }
 
-template <class Isa> void repeat(int64_t outer, int64_t n, int64_t inner, const real* y, real* x) {
-  for_rows<Isa>(outer * n, inner, 0, 1, [=](int64_t r) {
-    const real* from = y + r / n * inner;
-    for (int64_t j = 0; j < inner; ++j) x[r * inner + j] = from[j];
-  });
-}
-
 // In double also the squares: that of a large gradient may not fit a float.
 template <class Isa> double sum_of_squares(int64_t n, const real* x) {
   count_cost(2 * n, bytes_of(n));
@@ -93,7 +86,7 @@ template <class Isa> double sum_of_squares(int64_t n, const real* x) {
 
 // ---- Softmax and its relatives ------------------------------------------------------------------
 // The largest element is subtracted first, because exp overflows above 88 in float. A NaN or an
-// infinite maximum makes the whole row NaN, as in PyTorch; in logsumexp an infinite maximum wins.
+// infinite maximum makes the whole row NaN, as in PyTorch.
 
 // The largest element; a NaN may be passed over, it shows in the exponentials.
 template <class Isa> real largest(int64_t n, const real* x) {
@@ -112,13 +105,6 @@ template <class Isa> double exponentials(int64_t n, const real* x, real* y) {
   return sum_of<Isa>(0, n, [=](int64_t i) { return y[i] = std::exp(x[i] - m); });
 }
 
-template <class Isa> void logsumexp(int64_t rows, int64_t n, const real* x, real* y) {
-  for_rows<Isa>(rows, n, 3, 1, [=](int64_t r) {
-    const real m = largest<Isa>(n, x + r * n), shift = std::isinf(m) ? 0 : m;
-    y[r] = shift + real(std::log(sum_of_exp<Isa>(n, x + r * n, shift)));
-  });
-}
-
 template <class Isa> void softmax(int64_t rows, int64_t n, const real* x, real* y) {
   for_rows<Isa>(rows, n, 4, 2, [=](int64_t r) {
     real* to = y + r * n;
@@ -134,35 +120,6 @@ void softmax_gradient(int64_t rows, int64_t n, const real* gy, const real* y, re
     const real *g = gy + r * n, *p = y + r * n;
     const real dot = real(sum_of<Isa>(0, n, [=](int64_t i) { return g[i] * p[i]; }));
     for (int64_t i = 0; i < n; ++i) gx[r * n + i] = p[i] * (g[i] - dot);
-  });
-}
-
-// TEMPORARY, until log_softmax is gone.
-template <class Isa, class Row> void for_rows(int64_t rows, int64_t n, const Row& row) {
-  for_rows<Isa>(rows, n, 0, 0, row);
-}
-template <class Isa, class F> double sum_over(int64_t n, const F& f, const real* x) {
-  return sum_of<Isa>(0, n, [&](int64_t i) { return f(x[i]); });
-}
-
-template <class Isa> void log_softmax(int64_t rows, int64_t n, const real* x, real* y) {
-  count_cost(4 * rows * n, bytes_of(2 * rows * n));
-  for_rows<Isa>(rows, n, [=](int64_t r) {
-    const real *from = x + r * n, m = largest<Isa>(n, from);
-    const real log_sum = real(std::log(sum_of_exp<Isa>(n, from, m)));
-    for (int64_t i = 0; i < n; ++i) y[r * n + i] = (from[i] - m) - log_sum;
-  });
-}
-
-// gx = gy - e^y sum_j gy_j
-template <class Isa>
-void log_softmax_gradient(int64_t rows, int64_t n, const real* gy, const real* y, real* gx) {
-  count_cost(4 * rows * n, bytes_of(3 * rows * n));
-  for_rows<Isa>(rows, n, [=](int64_t r) {
-    const real *g = gy + r * n, *from = y + r * n;
-    const real sum = real(sum_over<Isa>(
-        n, [](auto v) { return v; }, g));
-    for (int64_t i = 0; i < n; ++i) gx[r * n + i] = g[i] - std::exp(from[i]) * sum;
   });
 }
 

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "train/report.h"
 #include "weave_text.h"
 
 namespace weave {
@@ -91,30 +92,6 @@ inline double deviation(const std::vector<double>& v) {  // of a sample: divides
   return std::sqrt(sum / static_cast<double>(v.size() - 1));
 }
 
-// The t that Student's distribution stays below with probability 0.995: bisection on the integral
-// of its density over [0, t], by Simpson's rule after x = sqrt(freedom) tan(angle).
-inline double student_t(double freedom) {
-  const auto integral = [&](double t) {
-    const int pieces = 2000;
-    const double step = std::atan(t / std::sqrt(freedom)) / pieces;
-    double sum = 0;
-    for (int i = 0; i <= pieces; ++i) {
-      sum += (i == 0 || i == pieces ? 1
-              : i % 2               ? 4
-                                    : 2) *
-             std::pow(std::cos(i * step), freedom - 1);
-    }
-    const double scale = std::lgamma((freedom + 1) / 2) - std::lgamma(freedom / 2);
-    return std::exp(scale) / std::sqrt(std::acos(-1.0)) * sum * step / 3;
-  };
-  double low = 0, high = 100;  // t(0.995, 1) = 63.66 is the largest
-  for (int i = 0; i < 60; ++i) {
-    const double middle = (low + high) / 2;
-    (integral(middle) < 0.495 ? low : high) = middle;
-  }
-  return low;
-}
-
 // One number of a column. "band" is the 99 % prediction interval for one more run, and "band:0.3"
 // is the same, at least 0.3 to each side.
 inline std::string statistic(const Records& records, const std::string& column,
@@ -148,8 +125,8 @@ inline std::string statistic(const Records& records, const std::string& column,
     value = (v[v.size() / 2] + v[(v.size() - 1) / 2]) / 2;
   } else if (name == "band" || name.rfind("band:", 0) == 0) {
     const double least = name.size() > 5 ? std::strtod(name.c_str() + 5, nullptr) : 0;
-    const double half = std::max(least, student_t(n - 1) * deviation(v) * std::sqrt(1 + 1 / n));
-    return format_number(mean(v) - half, format) + "–" + format_number(mean(v) + half, format);
+    const kindling::Band band = kindling::band_of(v, least);  // the one that the lesson prints
+    return format_number(band.low, format) + "–" + format_number(band.high, format);
   } else {
     fail("unknown statistic \"{}\": mean sd min max median n sum first last band", name);
   }

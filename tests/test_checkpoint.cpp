@@ -75,7 +75,7 @@ struct Run {
 
   // The bits of all that training changes.
   std::vector<uint64_t> bits() {
-    std::vector<uint64_t> all = {uint64_t(step), uint64_t(optimizer.steps())};
+    std::vector<uint64_t> all = {uint64_t(step), uint64_t(optimizer.steps)};
     const auto add = [&](const std::vector<NamedTensor>& tensors) {
       for (const NamedTensor& t : tensors) {
         for (real x : t.tensor.values()) {
@@ -108,9 +108,7 @@ struct Run {
 void rewrite(const std::string& from, const std::string& to, const std::string& name,
              const std::vector<uint64_t>& counters) {
   TensorFile file = read_safetensors(from);
-  for (FileTensor& t : file.tensors) {
-    if (t.name == name) t.value = counters;
-  }
+  file.at(name) = counters;
   write_safetensors(to, file);
 }
 
@@ -171,10 +169,10 @@ TEST_CASE("a checkpoint names its parts", "[checkpoint]") {
   for (const char* name : {"model.0.weight", "model.2.bias", "ema.4.weight", "step",
                            "optimizer.steps", "loader", "random.0"}) {
     INFO(name);
-    CHECK(file.find(name) != nullptr);
+    CHECK(file.contains(name));
   }
-  CHECK(std::get<std::vector<uint64_t>>(file.find("step")->value) == std::vector<uint64_t>{3});
-  CHECK(std::get<std::vector<uint64_t>>(file.find("loader")->value) == std::vector<uint64_t>{0, 3});
+  CHECK(std::get<std::vector<uint64_t>>(file.at("step")) == std::vector<uint64_t>{3});
+  CHECK(std::get<std::vector<uint64_t>>(file.at("loader")) == std::vector<uint64_t>{0, 3});
   CHECK_FALSE(fs::exists(path + ".part"));
 }
 
@@ -189,7 +187,7 @@ TEST_CASE("parts may be left out, on both sides", "[checkpoint]") {
   CHECK(only_model.step == 7);
   CHECK(std::ranges::equal(parameters(other.model)[0].tensor.values(),
                            parameters(run.model)[0].tensor.values()));
-  CHECK_THROWS_WITH(run.load(path), ContainsSubstring("missing optimizer."));
+  CHECK_THROWS_WITH(run.load(path), ContainsSubstring(" missing (") && ContainsSubstring("optimizer."));
 }
 
 TEST_CASE("a checkpoint that does not fit changes nothing", "[checkpoint]") {
@@ -207,9 +205,9 @@ TEST_CASE("a checkpoint that does not fit changes nothing", "[checkpoint]") {
     CHECK(run.bits() == before);
   };
   wide.save(bad);
-  fails(bad, "model.0.weight is [9, 6], expected [8, 6]");
+  fails(bad, "model.0.weight is F32 [9, 6], expected F32 [8, 6]");
   save_weights(saved.model, bad);
-  fails(bad, "missing model.0.weight");
+  fails(bad, "6 unexpected (0.bias, 0.weight");
   rewrite(path, bad, "step", {1, 2});
   fails(bad, "step is U64 [2], expected U64 [1]");
   rewrite(path, bad, "loader", {0, 6});

@@ -121,6 +121,7 @@ TEST_CASE("cli: an unknown option is refused with the nearest name", "[cli]") {
 }
 
 TEST_CASE("cli: an option needs its value, and a flag takes none", "[cli]") {
+  CHECK(usage_error({"--out", ""}) == "--out: '' is no folder. See --help");
   CHECK(usage_error({"--seed"}) == "--seed needs a value: --seed N");
   CHECK(usage_error({"--out", "--quick"}) == "--out needs a value: --out FOLDER");
   CHECK(usage_error({"--quick=false"}) == "--quick takes no value. See --help");
@@ -221,15 +222,17 @@ TEST_CASE("cli: lesson_main prints the table of --profile after the body", "[cli
 TEST_CASE("cli: Ctrl-C is noted, a second one ends the process with 130", "[cli]") {
   Sample s;
   Capture out;
-  bool before = true, after = false;
-  run(s.cli, {}, [&] {
-    before = interrupted();
-    raise(SIGINT);
-    after = interrupted();
-    return Exit::pass;
-  });
-  CHECK_FALSE(before);
-  CHECK(after);
+  for (const int number : {SIGINT, SIGTERM}) {
+    bool before = true, after = false;
+    run(s.cli, {}, [&] {
+      before = interrupted();
+      raise(number);
+      after = interrupted();
+      return Exit::pass;
+    });
+    CHECK_FALSE(before);
+    CHECK(after);
+  }
   run(s.cli, {}, [] { return Exit::pass; });
   CHECK_FALSE(interrupted());
 
@@ -246,5 +249,5 @@ TEST_CASE("cli: Ctrl-C is noted, a second one ends the process with 130", "[cli]
   REQUIRE(waitpid(child, &status, 0) == child);
   REQUIRE(WIFEXITED(status));
   CHECK(WEXITSTATUS(status) == 130);
-  signal(SIGINT, SIG_DFL);
+  signal(SIGINT, SIG_DFL), signal(SIGTERM, SIG_DFL);
 }

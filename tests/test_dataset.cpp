@@ -35,29 +35,41 @@ TEST_CASE("a batch holds the samples asked for, scaled, in their order", "[datas
   CHECK(raw.labels[1] == 0);
   CHECK(std::vector<int32_t>(raw.samples.values().begin(), raw.samples.values().end()) == samples);
 
-  set.set_scale({0.5, 0.25});
+  set.mean = 0.5, set.deviation = 0.25;
   const Batch scaled = set.batch(samples, random);
   CHECK(scaled.x.at({0, 0, 0, 1}) == Approx((130 / 255.0 - 0.5) / 0.25));
 }
 
-TEST_CASE("measure gives the mean and deviation of the bytes", "[dataset]") {
-  const ImageSet set("bytes", {1, 1, 2}, {0, 255, 51, 102}, {0, 0}, {"a"});
-  const ImageSet::Scale scale = set.measure();
-  CHECK(scale.mean == Approx(0.4));
-  CHECK(scale.deviation == Approx(std::sqrt((0.16 + 0.36 + 0.04 + 0.0) / 4)));
+TEST_CASE("two sets are scaled by the mean and deviation of the first", "[dataset]") {
+  const ImageSet bytes("bytes", {1, 1, 2}, {0, 255, 51, 102}, {0, 0}, {"a"});
+  const ImageSet other("other", {1, 1, 2}, {7, 9}, {0}, {"a"});
+  const ImageData data = scaled(bytes, other);
+  CHECK(data.train.mean == Approx(0.4));
+  CHECK(data.train.deviation == Approx(std::sqrt((0.16 + 0.36 + 0.04 + 0.0) / 4)));
+  CHECK(data.test.mean == data.train.mean);
+  CHECK(data.test.deviation == data.train.deviation);
+  CHECK(data.test.name == "other");
+  CHECK(data.test.bytes == other.bytes);
+
+  const ImageSet flat("flat", {1, 1, 2}, {3, 3}, {0}, {"a"}), wide("wide", {1, 2, 1}, {}, {}, {});
+  CHECK_THROWS_WITH(scaled(flat, other),
+                    Equals("flat: all pixels of the training set are the same"));
+  CHECK_THROWS_WITH(scaled(bytes, wide),
+                    Equals("bytes: images of [1, 1, 2] for training, [1, 2, 1] for the test"));
 }
 
 TEST_CASE("a subset has the chosen samples and the scale of its set", "[dataset]") {
   ImageSet set = four_images();
-  set.set_scale({0.1, 0.2});
+  set.mean = 0.1, set.deviation = 0.2;
   const std::vector<int32_t> samples = {3, 1};
   const ImageSet part = set.subset(samples);
   CHECK(part.size() == 2);
-  CHECK(part.labels() == std::vector<int32_t>{0, 1});
+  CHECK(part.labels == std::vector<int32_t>{0, 1});
   CHECK(part.pixels(0)[0] == 180);
   CHECK(part.pixels(1)[5] == 110);
-  CHECK(part.scale().mean == 0.1);
-  CHECK(part.classes().size() == 3);
+  CHECK(part.mean == 0.1);
+  CHECK(part.deviation == 0.2);
+  CHECK(part.classes.size() == 3);
 }
 
 TEST_CASE("a permutation holds every number once, and every order is as likely", "[dataset]") {
@@ -75,22 +87,6 @@ TEST_CASE("a permutation holds every number once, and every order is as likely",
   for (const auto& [each, times] : count) CHECK(std::abs(times - 1000) < 5 * 29);
 }
 
-TEST_CASE("shuffled labels are the same labels in another order", "[dataset]") {
-  std::vector<int32_t> labels(300);
-  for (size_t i = 0; i < labels.size(); ++i) labels[i] = int32_t(i % 3);
-  ImageSet set("labels", {1, 1, 1}, std::vector<uint8_t>(300), labels, {"a", "b", "c"});
-  Random random(1);
-  set.shuffle_labels(random);
-  int same = 0;
-  std::vector<int> count(3);
-  for (size_t i = 0; i < labels.size(); ++i) {
-    same += set.labels()[i] == labels[i];
-    ++count[size_t(set.labels()[i])];
-  }
-  CHECK(count == std::vector<int>{100, 100, 100});
-  CHECK(std::abs(same - 100) < 5 * 9);  // one in three by chance, deviation about 8.2
-}
-
 TEST_CASE("an image set refuses what does not fit", "[dataset]") {
   CHECK_THROWS_WITH(ImageSet("set", {2, 2, 1}, std::vector<uint8_t>(7), {0, 0}, {"a"}),
                     Equals("set: 7 bytes are not 2 images of [2, 2, 1]"));
@@ -99,7 +95,6 @@ TEST_CASE("an image set refuses what does not fit", "[dataset]") {
   CHECK_THROWS_WITH(ImageSet("set", {1, 1, 1}, {0}, {-1}, {"a"}), ContainsSubstring("label -1"));
   CHECK_THROWS_WITH(ImageSet("set", {4}, {}, {}, {"a"}), ContainsSubstring("[H, W, C], not [4]"));
   ImageSet set = four_images();
-  CHECK_THROWS_WITH(set.set_scale({0, 0}), ContainsSubstring("are all pixels the same?"));
   Random random(1);
   const std::vector<int32_t> beyond = {0, 4};
   CHECK_THROWS_WITH(set.batch(beyond, random), Equals("four: sample 4 of 4"));

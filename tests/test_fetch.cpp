@@ -24,7 +24,10 @@ int count_files(const fs::path& folder) {
 TEST_CASE("fetch: an unknown set is a usage error") {
   const CommandResult result = run_command("datasets/fetch nothing");
   CHECK(result.code == 2);
-  CHECK_THAT(result.output, ContainsSubstring("usage: datasets/fetch NAME"));
+  CHECK_THAT(result.output, ContainsSubstring("no data set 'nothing'; there are: fashion-mnist"));
+  const CommandResult bare = run_command("datasets/fetch");
+  CHECK(bare.code == 2);
+  CHECK_THAT(bare.output, ContainsSubstring("usage: datasets/fetch NAME"));
 }
 
 TEST_CASE("fetch: the official address, then the files that are there") {

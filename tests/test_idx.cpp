@@ -140,7 +140,7 @@ TEST_CASE("every damaged byte of a compressed idx file is noticed", "[idx]") {
 
 TEST_CASE("an idx file with bytes left over is an error", "[idx]") {
   CHECK_THAT(error_of(idx_bytes({2, 3}) + "x"),
-             ContainsSubstring("too long: bytes after the 6 of [2, 3]"));
+             ContainsSubstring("too long: [2, 3] needs 6 bytes, the file holds 7"));
   CHECK_THAT(error_of(gzip(idx_bytes({2, 3}) + "x"), "file.gz"), ContainsSubstring("too long"));
 }
 
@@ -151,9 +151,10 @@ TEST_CASE("an idx header that makes no sense is an error", "[idx]") {
     changed[i] = char(value);
     return changed;
   };
-  CHECK_THAT(error_of(with(0, 1)), ContainsSubstring("not an idx file: it begins 01 00"));
+  CHECK_THAT(error_of(with(0, 1)), ContainsSubstring("it begins 01 00 08, not 00 00 08"));
   CHECK_THAT(error_of("\x89PNG\r\n"), ContainsSubstring("it begins 89 50"));
-  CHECK_THAT(error_of(with(2, 0x0d)), ContainsSubstring("element type 0x0d"));
+  CHECK_THAT(error_of(with(2, 0x0d)),
+             ContainsSubstring("not an idx file of unsigned bytes: it begins 00 00 0d"));
   CHECK_THAT(error_of(with(3, 0)), ContainsSubstring("0 dimensions; 1 to 4"));
   CHECK_THAT(error_of(with(3, 5)), ContainsSubstring("5 dimensions; 1 to 4"));
 }
@@ -184,14 +185,14 @@ TEST_CASE("load_mnist reads the four files and scales by the training set", "[id
   const ImageData data = load_mnist("mnist", folder.path().string());
   CHECK(data.train.size() == 10);
   CHECK(data.test.size() == 4);
-  CHECK(data.train.image() == Shape{3, 2, 1});
-  CHECK(data.train.labels()[9] == 9);
-  CHECK(data.test.labels()[3] == 3);
-  CHECK(data.train.classes().size() == 10);
+  CHECK(data.train.image == Shape{3, 2, 1});
+  CHECK(data.train.labels[9] == 9);
+  CHECK(data.test.labels[3] == 3);
+  CHECK(data.train.classes.size() == 10);
   CHECK(data.train.pixels(1)[0] == 6);
-  CHECK(data.train.scale().mean == Approx(29.5 / 255));  // of the bytes 0 .. 59
-  CHECK(data.test.scale().mean == data.train.scale().mean);
-  CHECK(data.test.scale().deviation == data.train.scale().deviation);
+  CHECK(data.train.mean == Approx(29.5 / 255));  // of the bytes 0 .. 59
+  CHECK(data.test.mean == data.train.mean);
+  CHECK(data.test.deviation == data.train.deviation);
 }
 
 TEST_CASE("load_mnist refuses files that do not fit together", "[idx]") {
@@ -224,6 +225,16 @@ TEST_CASE("a set that is not there says how to get it", "[idx]") {
                                       ". Run: make data-mnist"));
 }
 
+TEST_CASE("a damaged file of a set says how to fetch it again", "[idx]") {
+  TempFolder folder;
+  write_set(folder.path(), 10, 4);
+  const fs::path labels = folder.path() / "t10k-labels-idx1-ubyte.gz";
+  write_text(labels, read_text(labels).substr(0, 20));
+  CHECK_THROWS_WITH(load_mnist("mnist", folder.path().string()),
+                    ContainsSubstring(labels.string() + ": damaged or truncated (") &&
+                        ContainsSubstring("). Run: make data-mnist   (12 MB)"));
+}
+
 TEST_CASE("KINDLING_DATA comes before datasets/", "[idx]") {
   TempFolder folder;
   const DataFolder data(folder.path().string());
@@ -246,10 +257,10 @@ TEST_CASE("Fashion-MNIST is the real set", "[idx]") {
   if (data.train.size() == 1) return skip("Fashion-MNIST is not here: run make data-fashion-mnist");
   CHECK(data.train.size() == 60000);
   CHECK(data.test.size() == 10000);
-  CHECK(data.train.image() == Shape{28, 28, 1});
+  CHECK(data.train.image == Shape{28, 28, 1});
   // The first labels and the mean and deviation that every tutorial quotes.
-  CHECK(data.train.classes()[size_t(data.train.labels()[0])] == "ankle boot");
-  CHECK(data.test.classes()[size_t(data.test.labels()[1])] == "pullover");
-  CHECK(data.train.scale().mean == Approx(0.2860).margin(5e-5));
-  CHECK(data.train.scale().deviation == Approx(0.3530).margin(5e-5));
+  CHECK(data.train.classes[size_t(data.train.labels[0])] == "ankle boot");
+  CHECK(data.test.classes[size_t(data.test.labels[1])] == "pullover");
+  CHECK(data.train.mean == Approx(0.2860).margin(5e-5));
+  CHECK(data.train.deviation == Approx(0.3530).margin(5e-5));
 }

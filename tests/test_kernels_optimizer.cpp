@@ -11,13 +11,22 @@ namespace {
 constexpr double kTolerance = 1e-6;
 
 // Three steps of an optimizer from the same start give the same weights and state as its twin's.
-template <class Step> double error_after_steps(int64_t n, const Step& step) {
+template <class Options>
+double error_after_steps(int64_t n, void (*fast)(const ParameterStep&, const Options&),
+                         void (*twin)(const ParameterStep&, const Options&), const Options& options,
+                         bool with_velocity = true, bool bias_or_norm = false) {
   Guarded w(random_values(n, 1)), m(n, 0), v(n, 0), want_w = w, want_m = m, want_v = v;
   double worst = 0;
-  for (uint64_t t = 1; t <= 3; ++t) {
-    const Guarded g(random_values(n, 10 + t));
-    step(int(t), true, w.data(), g.data(), m.data(), v.data());
-    step(int(t), false, want_w.data(), g.data(), want_m.data(), want_v.data());
+  for (int64_t t = 1; t <= 3; ++t) {
+    const Guarded g(random_values(n, uint64_t(10 + t)));
+    const auto step = [&](auto rule, Guarded& weights, Guarded& first, Guarded& second) {
+      real* velocity = with_velocity ? second.data() : nullptr;
+      ParameterStep p{n, t, weights.data(), g.data(), {first.data(), velocity}, 0, 0, bias_or_norm};
+      p.rate = options.rate, p.decay = options.decay;
+      rule(p, options);
+    };
+    step(fast, w, m, v);
+    step(twin, want_w, want_m, want_v);
     worst =
         std::max({worst, error_of(w, want_w, 1), error_of(m, want_m, 1), error_of(v, want_v, 1)});
   }
@@ -31,29 +40,20 @@ TEST_CASE("sgd equals its twin", "[kernels][optimizer]") {
     for (const int64_t n : kSizes) {
       for (const double momentum : {0.0, 0.9}) {
         for (const bool nesterov : {false, true}) {
-          for (const double dampening : {0.0, 0.3}) {
-            INFO("n " << n << " momentum " << momentum << " nesterov " << nesterov);
-            const double error = error_after_steps(
-                n, [&](int t, bool fast, real* w, const real* g, real* velocity, real*) {
-                  const SgdStep step{0.1, momentum, dampening, 0.01, nesterov, t == 1};
-                  (fast ? k.sgd : reference::sgd)(n, w, g, velocity, step);
-                });
-            REQUIRE(error <= kTolerance);
-          }
+          INFO("n " << n << " momentum " << momentum << " nesterov " << nesterov);
+          const SgdOptions options{0.1, momentum, 0.01, nesterov};
+          REQUIRE(error_after_steps(n, k.sgd, reference::sgd, options) <= kTolerance);
         }
       }
     }
   });
 }
 
-TEST_CASE("sgd reads no velocity on its first step, and none without momentum",
-          "[kernels][optimizer]") {
+TEST_CASE("sgd needs no velocity without momentum", "[kernels][optimizer]") {
   for_each_isa([](const Kernels& k) {
     const Guarded g(random_values(33, 1));
-    Guarded w(33, 1), velocity(33);  // NaN
-    k.sgd(33, w.data(), g.data(), velocity.data(), {0.1, 0.9, 0, 0, false, true});
-    CHECK(error_of(velocity, g) == 0);
-    k.sgd(33, w.data(), g.data(), nullptr, {0.1, 0, 0, 0, false, false});
+    Guarded w(33, 1);
+    k.sgd({33, 1, w.data(), g.data(), {}, 0.1, 0, false}, {});
     CHECK(!std::isnan(w[32]));
   });
 }
@@ -62,15 +62,13 @@ TEST_CASE("adam equals its twin", "[kernels][optimizer]") {
   for_each_isa([](const Kernels& k) {
     for (const int64_t n : kSizes) {
       for (const double decay : {0.0, 0.1}) {
-        for (const double l2 : {0.0, 0.05}) {
-          INFO("n " << n << " decay " << decay << " l2 " << l2);
-          const double error =
-              error_after_steps(n, [&](int t, bool fast, real* w, const real* g, real* m, real* v) {
-                const AdamStep step{
-                    0.01, 0.9, 0.99, 1e-8, 1 - std::pow(0.9, t), 1 - std::pow(0.99, t), decay, l2};
-                (fast ? k.adam : reference::adam)(n, w, g, m, v, step);
-              });
-          REQUIRE(error <= kTolerance);
+        for (const bool decoupled : {false, true}) {
+          for (const bool bias_correction : {false, true}) {
+            INFO("n " << n << " decay " << decay << " decoupled " << decoupled << " correction "
+                      << bias_correction);
+            const AdamOptions options{0.01, 0.9, 0.99, 1e-8, decay, decoupled, bias_correction};
+            REQUIRE(error_after_steps(n, k.adam, reference::adam, options) <= kTolerance);
+          }
         }
       }
     }
@@ -82,7 +80,7 @@ TEST_CASE("the first step of adam is the rate in the gradient's direction",
   for_each_isa([](const Kernels& k) {
     const Guarded g({real(0.001), -5, 300});
     Guarded w(3, 0), m(3, 0), v(3, 0);
-    k.adam(3, w.data(), g.data(), m.data(), v.data(), {0.1, 0.9, 0.999, 0, 0.1, 0.001, 0, 0});
+    k.adam({3, 1, w.data(), g.data(), {m.data(), v.data()}, 0.1, 0, false}, {.epsilon = 0});
     CHECK(error_of(w, Guarded({real(-0.1), real(0.1), real(-0.1)})) < 1e-6);
   });
 }
@@ -93,14 +91,23 @@ TEST_CASE("rmsprop equals its twin", "[kernels][optimizer]") {
       for (const double momentum : {0.0, 0.9}) {
         for (const bool inside : {false, true}) {
           INFO("n " << n << " momentum " << momentum << " inside " << inside);
-          const double error = error_after_steps(
-              n, [&](int, bool fast, real* w, const real* g, real* velocity, real* v) {
-                const RmsPropStep step{0.01, 0.99, 0.1, momentum, 0.001, inside};
-                real* velocity_or_null = momentum == 0 ? nullptr : velocity;
-                (fast ? k.rmsprop : reference::rmsprop)(n, w, g, v, velocity_or_null, step);
-              });
-          REQUIRE(error <= kTolerance);
+          const RmsPropOptions options{0.01, 0.99, 0.1, momentum, 0.001, inside};
+          REQUIRE(error_after_steps(n, k.rmsprop, reference::rmsprop, options, momentum != 0) <=
+                  kTolerance);
         }
+      }
+    }
+  });
+}
+
+TEST_CASE("lars equals its twin", "[kernels][optimizer]") {
+  for_each_isa([](const Kernels& k) {
+    for (const int64_t n : kSizes) {
+      for (const bool bias_or_norm : {false, true}) {
+        INFO("n " << n << " bias or norm " << bias_or_norm);
+        const LarsOptions options{0.5, 0.9, 0.05, 0.02};
+        REQUIRE(error_after_steps(n, k.lars, reference::lars, options, true, bias_or_norm) <=
+                kTolerance);
       }
     }
   });
@@ -109,12 +116,13 @@ TEST_CASE("rmsprop equals its twin", "[kernels][optimizer]") {
 TEST_CASE("lerp and scale equal their twins", "[kernels][optimizer]") {
   for_each_isa([](const Kernels& k) {
     for (const int64_t n : kSizes) {
-      const double error =
-          error_after_steps(n, [&](int, bool fast, real* w, const real* g, real*, real*) {
-            (fast ? k.lerp : reference::lerp)(n, w, g, real(0.3));
-            (fast ? k.scale : reference::scale)(n, w, real(-1.7));
-          });
-      REQUIRE(error <= kTolerance);
+      const Guarded target(random_values(n, 10));
+      Guarded w(random_values(n, 1)), want = w;
+      k.lerp(n, w.data(), target.data(), real(0.3));
+      k.scale(n, w.data(), real(-1.7));
+      reference::lerp(n, want.data(), target.data(), real(0.3));
+      reference::scale(n, want.data(), real(-1.7));
+      REQUIRE(error_of(w, want, 1) <= kTolerance);
     }
   });
 }
@@ -126,7 +134,12 @@ TEST_CASE("optimizer steps have the same bits for any number of threads",
   for_each_isa([&](const Kernels& k) {
     CHECK(same_for_any_threads([&] {
       Guarded w(n, 1), m(n, 0), v(n, 0);
-      k.adam(n, w.data(), g.data(), m.data(), v.data(), {0.01, 0.9, 0.99, 1e-8, 0.1, 0.01, 0, 0});
+      k.adam({n, 1, w.data(), g.data(), {m.data(), v.data()}, 0.01, 0, false}, {});
+      return w;
+    }));
+    CHECK(same_for_any_threads([&] {
+      Guarded w(n, 1), v(n, 0);
+      k.lars({n, 1, w.data(), g.data(), {v.data(), nullptr}, 0.01, 0.1, false}, {});
       return w;
     }));
   });

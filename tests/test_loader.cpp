@@ -96,10 +96,10 @@ TEST_CASE("without shuffling samples come in order", "[loader]") {
   CHECK(samples(*loader.next()) == std::vector<int32_t>{0, 1});
 }
 
-TEST_CASE("batches do not depend on how many are prepared ahead", "[loader]") {
+TEST_CASE("batches do not depend on whether they are prepared ahead", "[loader]") {
   const Counting data(50);
   std::vector<std::vector<real>> runs;
-  for (int ahead : {0, 1, 2, 5}) {
+  for (bool ahead : {false, true}) {
     Loader loader(data, {.batch = 4, .ahead = ahead, .seed = 3});
     std::vector<real> run;
     for (int e = 0; e < 3; ++e) {
@@ -110,8 +110,6 @@ TEST_CASE("batches do not depend on how many are prepared ahead", "[loader]") {
   }
   CHECK(runs[0].size() == 3 * 12 * 4 * 2);
   CHECK(runs[1] == runs[0]);
-  CHECK(runs[2] == runs[0]);
-  CHECK(runs[3] == runs[0]);
   Loader other(data, {.batch = 4, .seed = 4});
   CHECK(epoch(other) != std::vector<real>(runs[0].begin(), runs[0].begin() + 96));
 }
@@ -132,7 +130,7 @@ TEST_CASE("random numbers differ between batches and epochs", "[loader]") {
 TEST_CASE("a loader goes on from a position", "[loader]") {
   const Counting data(10);
   const LoaderOptions options{.batch = 3, .drop_last = false, .seed = 5};
-  for (int ahead : {0, 2}) {
+  for (bool ahead : {false, true}) {
     LoaderOptions with = options;
     with.ahead = ahead;
     Loader whole(data, with);
@@ -164,7 +162,7 @@ TEST_CASE("a loader goes on from a position", "[loader]") {
 TEST_CASE("an error on the loader's thread is thrown by next", "[loader]") {
   Counting data(6);
   data.fails_at = 3;
-  for (int ahead : {0, 1, 2}) {
+  for (bool ahead : {false, true}) {
     Loader loader(data, {.batch = 2, .shuffle = false, .ahead = ahead});
     CHECK(samples(*loader.next()) == std::vector<int32_t>{0, 1});
     CHECK_THROWS_WITH(loader.next(), Equals("sample cannot be read"));
@@ -177,31 +175,31 @@ TEST_CASE("an error on the loader's thread is thrown by next", "[loader]") {
   }
 }
 
-TEST_CASE("batches are prepared ahead, and no more than asked for", "[loader]") {
+TEST_CASE("one batch is prepared ahead, and no more", "[loader]") {
   const Counting data(100);
-  Loader loader(data, {.batch = 1, .ahead = 3});
+  Loader loader(data, {.batch = 1});
   loader.next();
-  for (int i = 0; i < 2000 && data.calls < 4; ++i) {
+  for (int i = 0; i < 2000 && data.calls < 2; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  CHECK(data.calls == 4);  // the one taken and three waiting
+  CHECK(data.calls == 2);  // the one taken and the next
   std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  CHECK(data.calls == 4);
+  CHECK(data.calls == 2);
   loader.next();
-  for (int i = 0; i < 2000 && data.calls < 5; ++i) {
+  for (int i = 0; i < 2000 && data.calls < 3; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  CHECK(data.calls == 5);
+  CHECK(data.calls == 3);
 }
 
 TEST_CASE("a loader may go while its thread is busy", "[loader]") {
   Counting data(100);
   data.delay = std::chrono::microseconds(2000);
   for (int taken = 0; taken < 4; ++taken) {
-    Loader loader(data, {.batch = 10, .ahead = 2});
+    Loader loader(data, {.batch = 10});
     for (int i = 0; i < taken; ++i) loader.next();
   }
-  Loader seeking(data, {.batch = 10, .ahead = 2});
+  Loader seeking(data, {.batch = 10});
   seeking.next();
   seeking.seek({3, 0});
   CHECK(seeking.next().has_value());
@@ -248,7 +246,6 @@ TEST_CASE("a loader refuses options that give no batch", "[loader]") {
   CHECK_THROWS_WITH(Loader(Counting(0), {.batch = 1, .drop_last = false}),
                     ContainsSubstring("0 samples"));
   CHECK_THROWS_WITH(Loader(data, {.batch = 0}), ContainsSubstring("batch 0"));
-  CHECK_THROWS_WITH(Loader(data, {.batch = 1, .ahead = -1}), ContainsSubstring("ahead -1"));
   Loader loader(data, {.batch = 2});
   CHECK_THROWS_WITH(loader.seek({0, 3}), Equals("loader: no batch 3 in epoch 0; an epoch has 2"));
   CHECK_THROWS_AS(loader.seek({-1, 0}), Error);

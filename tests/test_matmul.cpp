@@ -1,7 +1,7 @@
 // matmul and linear: against PyTorch, at their limits, and their errors. Gradients are checked to
 // 1e-6 in tests/f64/op_table.cpp, the kernel in tests/test_kernels_gemm.cpp.
 #include "base/parallel.h"
-#include "kernels/cost.h"
+#include "kernels/types.h"
 #include "support/catch.h"
 #include "support/golden.h"
 #include "support/parity.h"

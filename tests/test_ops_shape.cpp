@@ -6,6 +6,16 @@
 
 using namespace kindling;
 
+namespace {
+
+Tensor arange(int64_t n) {  // 0, 1, ..., n - 1
+  Tensor t({n});
+  std::iota(t.mutable_data(), t.mutable_data() + n, real(0));
+  return t;
+}
+
+}  // namespace
+
 TEST_CASE("operations that move elements agree with PyTorch", "[ops_shape]") {
   const auto cat = [](int axis) { return [axis](const Tensors& x) { return concat(x, axis); }; };
   check_parity({{"reshape/plain",

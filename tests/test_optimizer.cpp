@@ -175,12 +175,12 @@ TEST_CASE("Adam's steps do not depend on the scale of the loss", "[optim]") {
   CHECK(relative_error(second.weight.detach(), first.weight.detach()) < 1e-6);
 }
 
-TEST_CASE("decay groups leave bias and norm parameters undecayed", "[optim]") {
+TEST_CASE("the groups of a module leave bias and norm parameters undecayed", "[optim]") {
   Random random(1);
   Sequential model{Linear(2, 3, random), LayerNorm(3), Linear(3, 1, random)};
-  const std::vector<ParameterGroup> groups = decay_groups(model, 0.1);
+  const ParameterGroups groups = model;
   REQUIRE(groups.size() == 2);
-  CHECK(groups[0].decay == 0.1);
+  CHECK_FALSE(groups[0].decay.has_value());  // the optimizer's
   REQUIRE(groups[0].parameters.size() == 2);
   CHECK(groups[0].parameters[1].name == "2.weight");
   CHECK(groups[1].decay == 0);
@@ -230,7 +230,7 @@ TEST_CASE("a parameter without a gradient is left alone", "[optim]") {
   set_grad(model.weight, ones({2}));
   optimizer.zero_grad();
   CHECK_FALSE(model.weight.grad().defined());
-  CHECK(optimizer.steps() == 1);
+  CHECK(optimizer.steps == 1);
 }
 
 TEST_CASE("frozen parameters are left out", "[optim]") {
@@ -341,7 +341,7 @@ TEST_CASE("state and steps carry an optimizer on, bit for bit", "[optim]") {
   Adam optimizer(resumed, options);
   std::vector<NamedTensor> target = optimizer.state();
   for (size_t i = 0; i < state.size(); ++i) copy_into(target[i].tensor, state[i].tensor);
-  optimizer.set_steps(through.steps());
+  optimizer.steps = through.steps;
   run(whole, through, 5, 10);
   run(resumed, optimizer, 5, 10);
   CHECK(same_elements(whole.weight, resumed.weight));

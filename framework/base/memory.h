@@ -27,9 +27,6 @@ struct Stats {
 Stats stats();
 void reset_peak();
 
-// Gives cached blocks back to the system (small blocks stay).
-void trim();
-
 // Fills every block handed out from now on with NaN, so that a test sees a read before a write.
 void poison_new_blocks(bool on);
 

@@ -14,111 +14,94 @@
 namespace kindling {
 namespace {
 
-void relax() {
+// Spins for some 20 µs, which bridges the gap between two kernels without a system call.
+void wait_while_equal(const std::atomic<int>& value, int old) {
+  for (int i = 0; i < 1000 && value.load(std::memory_order_acquire) == old; ++i) {
 #if defined(__x86_64__)
-  __builtin_ia32_pause();
+    __builtin_ia32_pause();
 #endif
-}
-
-// A wait of this many rounds (some 20 µs) bridges the gap between two kernels without a system
-// call.
-constexpr int kSpins = 1000;
-
-template <class Integer> void wait_while_equal(const std::atomic<Integer>& value, Integer old) {
-  for (int i = 0; i < kSpins; ++i) {
-    if (value.load(std::memory_order_acquire) != old) return;
-    relax();
   }
-  while (value.load(std::memory_order_acquire) == old) value.wait(old, std::memory_order_acquire);
+  value.wait(old, std::memory_order_acquire);
 }
 
-thread_local bool inside_parallel = false;
+constinit thread_local bool serial = false;  // in a piece, or after run_serially()
+
+struct Job {
+  int64_t n, grain;
+  const void* body;
+  detail::Piece piece;  // null ends the workers
+};
 
 class Pool {
  public:
-  ~Pool() { stop(); }
-
-  void resize(int n) {
-    std::lock_guard lock(owner_);
-    if (n != size_) stop();
-    size_ = n;
-  }
+  explicit Pool(int size) : size_(size) {}
+  ~Pool() { resize(1); }
 
   int size() const { return size_; }
+  void resize(int size) {
+    const std::lock_guard lock(owner_);
+    size_ = size;
+    start({});
+    for (std::thread& worker : workers_) worker.join();
+    workers_.clear();
+  }
 
-  void run(int64_t n, int64_t grain, const void* body, detail::Piece piece) {
-    // Another thread's job, or a piece of our own: do the pieces here, in order.
+  void run(const Job& job) {
     std::unique_lock lock(owner_, std::defer_lock);
-    if (inside_parallel || size_ == 1 || !lock.try_lock()) {
-      for (int64_t i = 0; i < n; i += grain) piece(body, i, std::min(n, i + grain));
+    if (serial || size_ == 1 || !lock.try_lock()) {  // a piece of ours, or another thread's job
+      for (int64_t i = 0; i < job.n; i += job.grain) {
+        job.piece(job.body, i, std::min(job.n, i + job.grain));
+      }
       return;
     }
-    start();
-    n_ = n, grain_ = grain, body_ = body, piece_ = piece;
-    error_ = nullptr;
-    next_.store(0, std::memory_order_relaxed);
-    busy_.store(int(workers_.size()), std::memory_order_relaxed);
-    job_.fetch_add(1, std::memory_order_release);
-    job_.notify_all();
-    work();
-    for (int left = busy_.load(std::memory_order_acquire); left != 0;
-         left = busy_.load(std::memory_order_acquire)) {
-      wait_while_equal(busy_, left);
+    while (int(workers_.size()) < size_ - 1) {
+      workers_.emplace_back(&Pool::serve, this, round_.load());
     }
-    if (error_) std::rethrow_exception(error_);
+    start(job);
+    work();
+    while (const int left = busy_) wait_while_equal(busy_, left);
+    if (failed_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
-  void start() {
-    while (int(workers_.size()) < size_ - 1) {
-      workers_.emplace_back([this, seen = job_.load()]() mutable {
-        while (true) {
-          wait_while_equal(job_, seen);
-          ++seen;
-          if (stopping_.load(std::memory_order_acquire)) return;
-          work();
-          if (busy_.fetch_sub(1, std::memory_order_acq_rel) == 1) busy_.notify_one();
-        }
-      });
-    }
+  void start(const Job& job) {
+    job_ = job, next_ = 0, failed_ = false, busy_ = int(workers_.size());
+    ++round_;
+    round_.notify_all();
   }
 
-  void stop() {
-    stopping_.store(true, std::memory_order_release);
-    job_.fetch_add(1, std::memory_order_release);
-    job_.notify_all();
-    for (std::thread& worker : workers_) worker.join();
-    workers_.clear();
-    stopping_.store(false, std::memory_order_release);
+  void serve(int round) {
+    for (;; ++round) {
+      wait_while_equal(round_, round);
+      if (!job_.piece) return;
+      work();
+      if (--busy_ == 0) busy_.notify_one();
+    }
   }
 
   // Takes pieces until none is left. Every thread of the job runs this.
   void work() {
-    inside_parallel = true;  // pieces that call parallel_for run it serially
+    serial = true;
     try {
-      for (int64_t i = next_.fetch_add(grain_); i < n_; i = next_.fetch_add(grain_)) {
-        piece_(body_, i, std::min(n_, i + grain_));
+      for (int64_t i; (i = next_.fetch_add(job_.grain)) < job_.n;) {
+        job_.piece(job_.body, i, std::min(job_.n, i + job_.grain));
       }
     } catch (...) {
-      next_.store(n_);  // the pieces not yet begun are dropped
-      std::lock_guard lock(error_lock_);
-      if (!error_) error_ = std::current_exception();
+      next_ = job_.n;  // the pieces not yet begun are dropped
+      if (!failed_.exchange(true)) error_ = std::current_exception();
     }
-    inside_parallel = false;
+    serial = false;
   }
 
   std::mutex owner_;  // held by the thread whose job runs
-  std::atomic<int> size_ = 1;
+  std::atomic<int> size_;
   std::vector<std::thread> workers_;
-  std::atomic<bool> stopping_ = false;
-  alignas(64) std::atomic<uint32_t> job_ = 0;  // counts jobs; a change wakes the workers
+  Job job_{};
+  alignas(64) std::atomic<int> round_ = 0;     // counts jobs; a change wakes the workers
   alignas(64) std::atomic<int64_t> next_ = 0;  // first index nobody has taken
   alignas(64) std::atomic<int> busy_ = 0;      // workers still inside the job
-  int64_t n_ = 0, grain_ = 0;
-  const void* body_ = nullptr;
-  detail::Piece piece_ = nullptr;
-  std::mutex error_lock_;
-  std::exception_ptr error_;
+  std::atomic<bool> failed_ = false;
+  std::exception_ptr error_;  // the first one
 };
 
 int threads_at_start() {
@@ -134,9 +117,7 @@ int threads_at_start() {
 }
 
 Pool& pool() {
-  static Pool the_pool;
-  static const bool sized = (the_pool.resize(threads_at_start()), true);
-  (void)sized;
+  static Pool the_pool(threads_at_start());
   return the_pool;
 }
 
@@ -149,11 +130,11 @@ void set_threads(int n) {
   pool().resize(n);
 }
 
-void run_serially() { inside_parallel = true; }
+void run_serially() { serial = true; }
 
 void detail::run_pieces(int64_t n, int64_t grain, const void* body, Piece piece) {
   ENSURE(grain >= 1, "parallel_for: grain {} must be at least 1", grain);
-  pool().run(n, grain, body, piece);
+  pool().run({n, grain, body, piece});
 }
 
 }  // namespace kindling

@@ -12,27 +12,27 @@ std::array<uint32_t, 4> philox(uint64_t counter_low, uint64_t counter_high, uint
 
 class Random {
  public:
-  explicit Random(uint64_t seed, uint64_t stream = 0) : seed_(seed), stream_(stream) {}
+  explicit Random(uint64_t seed, uint64_t stream = 0) : state_{seed, stream, 0} {}
 
-  uint32_t bits();   // 32 random bits
-  double uniform();  // in [0, 1), 32 bits of it
-  double uniform(double low, double high);
+  uint32_t bits();                               // 32 random bits
+  double uniform() { return bits() * 0x1p-32; }  // in [0, 1), 32 bits of it
+  double uniform(double low, double high) { return low + (high - low) * uniform(); }
   double normal();           // mean 0, variance 1 (Box and Muller, 1958)
   int64_t below(int64_t n);  // in 0 .. n-1 without bias; n at least 1 and at most 2^32
 
   // A generator of its own stream, for a layer, an epoch or a sample: `fork(i)` is always the same.
   Random fork(uint64_t child) const;
 
-  // What a checkpoint keeps.
+  // What a checkpoint keeps; `used` counts words of 32 bits.
   struct State {
     uint64_t seed, stream, used;
   };
-  State state() const { return {seed_, stream_, used_}; }
-  void restore(const State& state);
+  const State& state() const { return state_; }
+  void restore(const State& state) { state_ = state, block_ = ~uint64_t{0}; }
 
  private:
-  uint64_t seed_, stream_, used_ = 0;  // used_ counts words of 32 bits
-  uint64_t block_ = ~uint64_t{0};      // which four words `words_` holds
+  State state_;
+  uint64_t block_ = ~uint64_t{0};  // which four words `words_` holds
   std::array<uint32_t, 4> words_{};
 };
 

@@ -3,89 +3,71 @@
 
 namespace kindling {
 
-ImageSet::ImageSet(std::string name, Shape image, std::vector<uint8_t> pixels,
-                   std::vector<int32_t> labels, std::vector<std::string> classes)
-    : name_(std::move(name)),
-      image_(image),
-      pixels_(std::move(pixels)),
-      labels_(std::move(labels)),
-      classes_(std::move(classes)) {
-  ENSURE(image_.rank() == 3 && image_.elements() > 0, "{}: an image is [H, W, C], not {}", name_,
-         image_);
-  ENSURE(int64_t(pixels_.size()) == size() * image_.elements(),
-         "{}: {} bytes are not {} images of {}", name_, pixels_.size(), size(), image_);
-  for (int64_t i = 0; i < size(); ++i) {
-    const int32_t label = labels_[size_t(i)];
-    ENSURE(label >= 0 && size_t(label) < classes_.size(),
-           "{}: sample {} has label {} of {} classes", name_, i, label, classes_.size());
+ImageSet::ImageSet(std::string set, const Shape& hwc, std::vector<uint8_t> pixels,
+                   std::vector<int32_t> class_of, std::vector<std::string> class_names)
+    : name(std::move(set)),
+      image(hwc),
+      bytes(std::move(pixels)),
+      labels(std::move(class_of)),
+      classes(std::move(class_names)) {
+  ENSURE(image.rank() == 3 && image.elements() > 0, "{}: an image is [H, W, C], not {}", name,
+         image);
+  ENSURE(int64_t(bytes.size()) == size() * image.elements(), "{}: {} bytes are not {} images of {}",
+         name, bytes.size(), size(), image);
+  for (size_t i = 0; i < labels.size(); ++i) {
+    ENSURE(labels[i] >= 0 && size_t(labels[i]) < classes.size(),
+           "{}: sample {} has label {} of {} classes", name, i, labels[i], classes.size());
   }
 }
 
 std::span<const uint8_t> ImageSet::pixels(int64_t i) const {
-  ENSURE(i >= 0 && i < size(), "{}: sample {} of {}", name_, i, size());
-  const size_t length = size_t(image_.elements());
-  return {pixels_.data() + size_t(i) * length, length};
+  ENSURE(i >= 0 && i < size(), "{}: sample {} of {}", name, i, size());
+  const size_t length = size_t(image.elements());
+  return std::span(bytes).subspan(size_t(i) * length, length);
 }
 
 Batch ImageSet::batch(std::span<const int32_t> samples, Random&) const {
-  std::array<real, 256> scaled;  // a byte has only 256 values
-  for (int byte = 0; byte < 256; ++byte) {
-    scaled[size_t(byte)] = real((byte / 255.0 - scale_.mean) / scale_.deviation);
+  std::array<real, 256> value;  // a byte has only 256 values
+  for (size_t byte = 0; byte < 256; ++byte) {
+    value[byte] = real((double(byte) / 255 - mean) / deviation);
   }
   const int64_t n = int64_t(samples.size());
-  Batch batch{Tensor(image_.inserted(0, n)), Indices(Shape{n}), Indices({n}, samples)};
+  Batch batch{Tensor(image.inserted(0, n)), Indices(Shape{n}), Indices({n}, samples)};
   real* x = batch.x.mutable_data();
   int32_t* label = batch.labels.mutable_data();
   for (int32_t sample : samples) {
-    const auto bytes = pixels(sample);
-    x = std::transform(bytes.begin(), bytes.end(), x, [&](uint8_t byte) { return scaled[byte]; });
-    *label++ = labels_[size_t(sample)];
+    for (uint8_t byte : pixels(sample)) *x++ = value[byte];
+    *label++ = labels[size_t(sample)];
   }
   return batch;
 }
 
-ImageSet::Scale ImageSet::measure() const {
-  std::array<int64_t, 256> count{};  // whole numbers: the result has no rounding of 47 million sums
-  for (uint8_t byte : pixels_) ++count[byte];
-  const double n = double(std::max(pixels_.size(), size_t{1}));
-  double mean = 0, variance = 0;
-  for (size_t byte = 0; byte < 256; ++byte) mean += double(count[byte]) / n * double(byte) / 255;
-  for (size_t byte = 0; byte < 256; ++byte) {
-    variance += double(count[byte]) / n * std::pow(double(byte) / 255 - mean, 2);
-  }
-  return {mean, std::sqrt(variance)};
-}
-
-void ImageSet::set_scale(const Scale& scale) {
-  ENSURE(std::isfinite(scale.mean) && scale.deviation > 0,
-         "{}: mean {} and deviation {} give no scale; are all pixels the same?", name_, scale.mean,
-         scale.deviation);
-  scale_ = scale;
-}
-
 ImageSet ImageSet::subset(std::span<const int32_t> samples) const {
-  std::vector<uint8_t> bytes;
-  std::vector<int32_t> labels;
-  bytes.reserve(samples.size() * size_t(image_.elements()));
-  labels.reserve(samples.size());
+  ImageSet part(name, image, {}, {}, classes);
+  part.mean = mean, part.deviation = deviation;
   for (int32_t sample : samples) {
-    const auto image = pixels(sample);
-    bytes.insert(bytes.end(), image.begin(), image.end());
-    labels.push_back(labels_[size_t(sample)]);
+    const auto chosen = pixels(sample);
+    part.bytes.insert(part.bytes.end(), chosen.begin(), chosen.end());
+    part.labels.push_back(labels[size_t(sample)]);
   }
-  ImageSet part(name_, image_, std::move(bytes), std::move(labels), classes_);
-  part.scale_ = scale_;
   return part;
 }
 
-void ImageSet::shuffle_labels(Random& random) {
-  const std::vector<int32_t> before = labels_;
-  std::ranges::transform(permutation(size(), random), labels_.begin(),
-                         [&](int32_t i) { return before[size_t(i)]; });
+ImageData scaled(ImageSet train, ImageSet test) {
+  ENSURE(train.image == test.image, "{}: images of {} for training, {} for the test", train.name,
+         train.image, test.image);
+  int64_t sum = 0, squares = 0;  // whole numbers: millions of additions without rounding
+  for (int64_t byte : train.bytes) sum += byte, squares += byte * byte;
+  const double n = double(train.bytes.size()), mean = double(sum) / n / 255;
+  const double variance = double(squares) / n / (255 * 255) - mean * mean;
+  ENSURE(variance > 1e-12, "{}: all pixels of the training set are the same", train.name);
+  train.mean = test.mean = mean;
+  train.deviation = test.deviation = std::sqrt(variance);
+  return {std::move(train), std::move(test)};
 }
 
 std::vector<int32_t> permutation(int64_t n, Random& random) {
-  std::vector<int32_t> order(size_t(std::max(n, int64_t{0})));
+  std::vector<int32_t> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), 0);
   for (int64_t i = n - 1; i > 0; --i)
     std::swap(order[size_t(i)], order[size_t(random.below(i + 1))]);

@@ -13,7 +13,8 @@ struct IdxFile {
 
 // Reads NAME or, if that is not there, NAME.gz. Errors name the file and what is wrong with it:
 // truncated, too long, wrong magic, sizes whose product is not what the file holds. Nothing is
-// allocated from a size before the file was found to hold it.
+// allocated from a size before the file was found to hold it. Throws DataMissing if neither is
+// there.
 IdxFile read_idx(const std::string& path);
 
 // "fashion-mnist" or "mnist": train and test, scaled by the training set's mean and deviation.

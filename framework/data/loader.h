@@ -2,6 +2,11 @@
 // Page: docs/data.md
 #pragma once
 
+#include <condition_variable>
+#include <future>
+#include <mutex>
+#include <thread>
+
 #include "data/dataset.h"
 
 namespace kindling {
@@ -10,7 +15,7 @@ struct LoaderOptions {
   int64_t batch = 128;
   bool shuffle = true;
   bool drop_last = true;  // an incomplete last batch is left out
-  int ahead = 2;          // batches prepared in advance; 0 prepares each when it is asked for
+  bool ahead = true;      // the next batch is prepared while the caller uses this one
   uint64_t seed = 0;
 };
 
@@ -20,23 +25,33 @@ struct LoaderOptions {
 class Loader {
  public:
   Loader(const Dataset& data, const LoaderOptions& options);
-  ~Loader();
-  Loader(const Loader&) = delete;
-  Loader& operator=(const Loader&) = delete;
 
-  int64_t batches() const;  // per epoch
+  int64_t batches() const { return batches_; }  // per epoch
   // The next batch of the current epoch; nothing at its end, after which the next epoch begins.
   std::optional<Batch> next();
 
   struct Position {
     int64_t epoch = 0, batch = 0;  // of the batch that next() gives
   };
-  Position position() const;
+  Position position() const { return position_; }
   void seek(const Position& position);  // for a resumed run
 
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  Batch prepare(const Position& p);
+  void request(Position p);
+
+  const Dataset& data_;
+  const LoaderOptions options_;
+  int64_t batches_;
+  Position position_;
+  std::vector<int32_t> order_;  // of the samples in ordered_epoch_
+  int64_t ordered_epoch_ = -1;
+
+  std::future<Batch> next_;  // has been requested
+  std::mutex mutex_;         // guards task_
+  std::condition_variable_any changed_;
+  std::packaged_task<Batch()> task_;  // what the thread shall do
+  std::jthread thread_;               // last: it ends before what it works on goes
 };
 
 }  // namespace kindling

@@ -2,101 +2,74 @@
 // docs/files.md
 #include "io/checkpoint.h"
 
-#include <functional>
-
 #include "io/safetensors.h"
 
 namespace kindling {
 namespace {
 
-constexpr uint64_t kAny = std::numeric_limits<uint64_t>::max();
-constexpr uint64_t kWhole = std::numeric_limits<int64_t>::max();
-
-// Whole numbers of a run: how to read them, the largest that make sense, how to set them.
-struct Counters {
-  std::string name;
-  std::vector<uint64_t> values, largest;
-  std::function<void(const std::vector<uint64_t>&)> restore;
-};
-
-std::vector<Counters> counters_of(Training& t) {
-  std::vector<Counters> all;
-  const auto add_random = [&](const std::string& name, Random& random) {
-    const Random::State s = random.state();
-    all.push_back({name, {s.seed, s.stream, s.used}, {kAny, kAny, kAny}, [&random](const auto& v) {
-                     random.restore({v[0], v[1], v[2]});
-                   }});
-  };
-  all.push_back(
-      {"step", {uint64_t(t.step)}, {kWhole}, [&t](const auto& v) { t.step = int64_t(v[0]); }});
-  if (t.optimizer) {
-    all.push_back(
-        {"optimizer.steps", {uint64_t(t.optimizer->steps())}, {kWhole}, [&t](const auto& v) {
-           t.optimizer->set_steps(int64_t(v[0]));
-         }});
-  }
-  if (t.loader) {
-    const Loader::Position p = t.loader->position();
-    all.push_back({"loader",
-                   {uint64_t(p.epoch), uint64_t(p.batch)},
-                   {kWhole, uint64_t(t.loader->batches())},
-                   [&t](const auto& v) {
-                     t.loader->seek({int64_t(v[0]), int64_t(v[1])});
-                   }});
-  }
+// Every generator of a run, by its name in the file.
+std::vector<std::pair<std::string, Random*>> randoms_of(const Training& t) {
+  std::vector<std::pair<std::string, Random*>> all;
   if (t.model) {
-    for (const auto& [name, random] : Visitor(*t.model).randoms)
-      add_random("model." + name, *random);
+    for (const auto& [name, random] : Visitor(*t.model).randoms) {
+      all.push_back({"model." + name, random});
+    }
   }
   for (size_t i = 0; i < t.randoms.size(); ++i) {
-    add_random(fmt::format("random.{}", i), *t.randoms[i]);
+    all.push_back({fmt::format("random.{}", i), t.randoms[i]});
   }
   return all;
 }
 
-std::vector<NamedTensor> tensors_of(const Training& t) {
-  std::vector<NamedTensor> all;
-  const auto add = [&](const std::string& prefix, const std::vector<NamedTensor>& tensors) {
-    for (const NamedTensor& n : tensors) all.push_back({prefix + n.name, n.tensor, n.kind});
-  };
-  if (t.model) add("model.", named_tensors(*t.model));
-  if (t.optimizer) add("optimizer.", t.optimizer->state());
-  if (t.ema) add("ema.", t.ema->shadow());
-  return all;
-}
-
-TensorFile contents_of(Training& t) {
+TensorFile contents_of(const Training& t) {
   TensorFile file;
-  for (const NamedTensor& n : tensors_of(t)) file.tensors.push_back({n.name, n.tensor});
-  for (const Counters& c : counters_of(t)) file.tensors.push_back({c.name, c.values});
+  if (t.model) add_tensors(file, "model.", named_tensors(*t.model));
+  if (t.optimizer) add_tensors(file, "optimizer.", t.optimizer->state());
+  if (t.ema) add_tensors(file, "ema.", t.ema->shadow());
+  file["step"] = Words{uint64_t(t.step)};
+  if (t.optimizer) file["optimizer.steps"] = Words{uint64_t(t.optimizer->steps)};
+  if (t.loader) {
+    const Loader::Position p = t.loader->position();
+    file["loader"] = Words{uint64_t(p.epoch), uint64_t(p.batch)};
+  }
+  for (const auto& [name, random] : randoms_of(t)) {
+    const Random::State s = random->state();
+    file[name] = Words{s.seed, s.stream, s.used};
+  }
   return file;
 }
 
 }  // namespace
 
 void save_checkpoint(const std::string& path, const Training& training) {
-  Training parts = training;
-  write_safetensors(path, contents_of(parts));
+  write_safetensors(path, contents_of(training));
 }
 
 void load_checkpoint(const std::string& path, Training& training) {
-  const TensorFile file = read_safetensors(path);
-  ensure_fits(path, file, contents_of(training));
-  const auto saved = [&](const Counters& c) -> const std::vector<uint64_t>& {
-    return std::get<std::vector<uint64_t>>(file.find(c.name)->value);
+  TensorFile own = contents_of(training);
+  const TensorFile file = read_safetensors(path, own);
+  const auto counter = [&](const char* name, size_t i, int64_t most) {
+    const uint64_t saved = std::get<Words>(file.at(name))[i];
+    ENSURE(saved <= uint64_t(most), "{}: counter {} is {}, at most {} here", path, name, saved,
+           most);
+    return int64_t(saved);
   };
-  const std::vector<Counters> counters = counters_of(training);
-  for (const Counters& c : counters) {
-    for (size_t i = 0; i < c.values.size(); ++i) {
-      ENSURE(saved(c)[i] <= c.largest[i], "{}: counter {} is {}, at most {} here", path, c.name,
-             saved(c)[i], c.largest[i]);
-    }
+  constexpr int64_t kMost = int64_t{1} << 53;
+  const int64_t step = counter("step", 0, kMost);
+  const int64_t steps = training.optimizer ? counter("optimizer.steps", 0, kMost) : 0;
+  Loader::Position position;
+  if (Loader* loader = training.loader) {
+    position = {counter("loader", 0, kMost), counter("loader", 1, loader->batches())};
   }
   // Everything fits: from here on nothing can fail.
-  for (NamedTensor& t : tensors_of(training)) {
-    copy_into(t.tensor, std::get<Tensor>(file.find(t.name)->value));
+  copy_tensors(file, own);
+  training.step = step;
+  if (training.optimizer) training.optimizer->steps = steps;
+  if (training.loader) training.loader->seek(position);
+  for (const auto& [name, random] : randoms_of(training)) {
+    const Words& state = std::get<Words>(file.at(name));
+    random->restore({state[0], state[1], state[2]});
   }
-  for (const Counters& c : counters) c.restore(saved(c));
 }
 
 }  // namespace kindling

@@ -1,17 +1,13 @@
 // The safetensors format, read with suspicion and written in one step. Page: docs/files.md
 #include "io/safetensors.h"
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <bit>
-#include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <list>
 #include <nlohmann/json.hpp>
-#include <set>
+
+#include "base/file.h"
 
 namespace kindling {
 namespace {
@@ -21,346 +17,228 @@ namespace fs = std::filesystem;
 
 static_assert(std::endian::native == std::endian::little, "the format is little-endian");
 
-constexpr uint64_t kMostHeader = 100'000'000;  // bytes; the limit of the format's own library
-constexpr const char* kMetadata = "__metadata__";
+// ---- Reading ------------------------------------------------------------------------------------
 
-const std::map<std::string, size_t> kElementBytes = {
-    {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8}, {"I32", 4}, {"U8", 1}, {"U64", 8}};
+// What f finds wrong is wrong with `where`: a file, and in it a tensor.
+template <class F> auto within(const std::string& where, const F& f) {
+  try {
+    return f();
+  } catch (const Error& e) {
+    throw Error(where + ": " + e.what());
+  }
+}
 
-// ---- Reading: the header ------------------------------------------------------------------------
+struct F16 {
+  uint16_t bits;
+  operator float() const {
+    const int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    const float size = exponent == 31  ? (fraction ? NAN : INFINITY)
+                       : exponent == 0 ? std::ldexp(float(fraction), -24)
+                                       : std::ldexp(float(1024 + fraction), exponent - 25);
+    return bits >> 15 ? -size : size;
+  }
+};
+
+struct BF16 {
+  uint16_t bits;
+  operator float() const { return std::bit_cast<float>(uint32_t{bits} << 16); }
+};
+
+void read_bytes(std::istream& in, void* to, uint64_t bytes) {
+  in.read(static_cast<char*>(to), std::streamsize(bytes));
+  ENSURE(in, "truncated, or it cannot be read");
+}
+
+template <class To> To narrowed(double x) {
+  using Limits = std::numeric_limits<To>;
+  ENSURE(!std::isfinite(x) || (x >= Limits::lowest() && x <= Limits::max()), "{} does not fit {}",
+         x, std::is_integral_v<To> ? "32 bits" : "float");
+  return To(x);
+}
+
+// The next bytes of the file: numbers of type From, as the Value that holds them here.
+template <class Value, class From> FileValue read_as(std::istream& in, const Shape& shape) {
+  std::vector<From> from(size_t(shape.elements()));
+  read_bytes(in, from.data(), from.size() * sizeof(From));
+  if constexpr (std::is_same_v<Value, Words>) {
+    return from;
+  } else {
+    Value result(shape);
+    auto* to = result.mutable_data();
+    for (From x : from) *to++ = narrowed<std::remove_reference_t<decltype(*to)>>(double(x));
+    return result;
+  }
+}
+
+struct Dtype {
+  std::string name;
+  uint64_t bytes;  // of an element
+  FileValue (*read)(std::istream&, const Shape&);
+};
+const std::vector<Dtype> kDtypes = {
+    {"F32", 4, read_as<Tensor, float>},    {"F16", 2, read_as<Tensor, F16>},
+    {"BF16", 2, read_as<Tensor, BF16>},    {"F64", 8, read_as<Tensor, double>},
+    {"I64", 8, read_as<Indices, int64_t>}, {"I32", 4, read_as<Indices, int32_t>},
+    {"U8", 1, read_as<Indices, uint8_t>},  {"U64", 8, read_as<Words, uint64_t>}};
+
+std::string quoted(const std::string& name) { return "tensor " + json(name).dump(); }
 
 // What the header says of one tensor; begin and end are byte offsets after the header.
 struct Entry {
-  std::string where;  // FILE: tensor "NAME"
-  std::string name, dtype;
+  std::string name;
+  const Dtype* dtype;
   Shape shape;
   uint64_t begin, end;
 };
 
-json parse_header(const std::string& path, const std::string& text) {
-  std::set<std::string> names;
-  const auto watch = [&](int depth, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::key && depth == 1) {
-      ENSURE(names.insert(parsed).second, "{}: the name {} appears twice", path, parsed.dump());
-    }
-    return true;
-  };
-  try {
-    json header = json::parse(text, watch);
-    ENSURE(header.is_object(), "{}: its header is not a JSON object", path);
-    return header;
-  } catch (const json::parse_error& e) {
-    throw Error(fmt::format("{}: its header is not JSON in UTF-8 (byte {} of it)", path, e.byte));
-  } catch (const json::exception&) {
-    throw Error(fmt::format("{}: its header holds a number that is too large", path));
-  }
-}
-
-Entry parse_entry(const std::string& path, const std::string& name, const json& value) {
-  Entry entry{fmt::format("{}: tensor {}", path, json(name).dump()), name, {}, {}, 0, 0};
+Entry parse_entry(const std::string& name, const json& value) {
   const auto whole_numbers = [&](const char* key) {
-    const bool listed = value.is_object() && value.contains(key) && value[key].is_array();
-    ENSURE(listed && std::ranges::all_of(value[key], &json::is_number_unsigned),
-           "{}: its {} is not a list of whole numbers", entry.where, key);
-    return value[key].get<std::vector<uint64_t>>();
+    const json list = value.contains(key) ? value[key] : json();
+    ENSURE(list.is_array() && std::ranges::all_of(list, &json::is_number_unsigned),
+           "its {} is not a list of whole numbers", key);
+    return list.get<std::vector<uint64_t>>();
   };
-  const std::vector<uint64_t> offsets = whole_numbers("data_offsets"),
-                              sizes = whole_numbers("shape");
-  ENSURE(offsets.size() == 2 && offsets[0] <= offsets[1], "{}: its data_offsets are no range",
-         entry.where);
-  entry.begin = offsets[0], entry.end = offsets[1];
-
-  ENSURE(value.contains("dtype") && value["dtype"].is_string(), "{}: it has no dtype", entry.where);
-  entry.dtype = value["dtype"];
-  const auto known = kElementBytes.find(entry.dtype);
-  ENSURE(known != kElementBytes.end(),
-         "{}: dtype {} is not read; F32 F16 BF16 F64 I64 I32 U8 U64 are", entry.where,
-         value["dtype"].dump());
-
-  try {
-    std::vector<int64_t> signed_sizes;
-    for (uint64_t size : sizes) {
-      ENSURE(size <= uint64_t(std::numeric_limits<int64_t>::max()), "shape: too many elements");
-      signed_sizes.push_back(int64_t(size));
-    }
-    entry.shape = Shape(signed_sizes);
-  } catch (const Error& e) {
-    throw Error(entry.where + ": " + e.what());
-  }
+  const auto offsets = whole_numbers("data_offsets"), sizes = whole_numbers("shape");
+  ENSURE(offsets.size() == 2 && offsets[0] <= offsets[1], "its data_offsets are no range");
+  const json type = value.value("dtype", json());
+  const auto dtype = std::ranges::find_if(kDtypes, [&](auto& known) { return known.name == type; });
+  ENSURE(dtype != kDtypes.end(), "dtype {} is not read; F32 F16 BF16 F64 I64 I32 U8 U64 are",
+         type.dump());
+  const Shape shape(std::vector<int64_t>(sizes.begin(), sizes.end()));
   // Shape holds at most 2^59 elements, so this product cannot overflow.
-  const uint64_t needed = uint64_t(entry.shape.elements()) * known->second;
-  ENSURE(entry.end - entry.begin == needed, "{}: {} {} takes {} bytes, its data_offsets give {}",
-         entry.where, entry.dtype, entry.shape, needed, entry.end - entry.begin);
-  return entry;
+  const uint64_t needed = uint64_t(shape.elements()) * dtype->bytes,
+                 given = offsets[1] - offsets[0];
+  ENSURE(given == needed, "{} {} takes {} bytes, its data_offsets give {}", dtype->name, shape,
+         needed, given);
+  return {name, &*dtype, shape, offsets[0], offsets[1]};
 }
 
-// Tensors must lie one after another and fill the file.
-void ensure_contiguous(const std::string& path, const std::vector<Entry>& entries, uint64_t bytes) {
+TensorFile read_checked(std::istream& in, uint64_t size) {
+  uint64_t header_size = 0;
+  read_bytes(in, &header_size, 8);
+  ENSURE(header_size <= size - 8,
+         "truncated or no safetensors file: a header of {} bytes in a file of {}", header_size,
+         size);
+  std::string text(size_t(header_size), '\0');
+  read_bytes(in, text.data(), header_size);
+
+  const json header = json::parse(text, nullptr, false);
+  ENSURE(header.is_object(), "its header is not a JSON object in UTF-8");
+  std::vector<Entry> entries;
+  for (const auto& item : header.items()) {
+    const auto parse = [&] { return parse_entry(item.key(), item.value()); };
+    if (item.key() != "__metadata__") entries.push_back(within(quoted(item.key()), parse));
+  }
+  std::ranges::sort(entries, {}, [](const Entry& e) { return std::pair(e.begin, e.end); });
+
+  // Tensors must lie one after another and fill the file. Room for one is made after that.
+  TensorFile file;
   uint64_t end = 0;
+  const uint64_t bytes = size - 8 - header_size;
   for (const Entry& entry : entries) {
-    ENSURE(entry.begin >= end, "{}: it overlaps the tensor before it (byte {} is used twice)",
-           entry.where, entry.begin);
-    ENSURE(entry.begin == end, "{}: a hole of {} bytes lies before it", entry.where,
-           entry.begin - end);
-    ENSURE(entry.end <= bytes,
-           "{}: truncated: it ends at byte {}, the file has {} after its header", entry.where,
-           entry.end, bytes);
-    end = entry.end;
-  }
-  ENSURE(end == bytes, "{}: too long: {} bytes after the last tensor", path, bytes - end);
-}
-
-// ---- Reading: the elements ----------------------------------------------------------------------
-
-float from_half(uint16_t bits) {
-  const int exponent = bits >> 10 & 31, fraction = bits & 1023;
-  const float size = exponent == 31  ? (fraction ? NAN : INFINITY)
-                     : exponent == 0 ? std::ldexp(float(fraction), -24)
-                                     : std::ldexp(float(1024 + fraction), exponent - 25);
-  return bits >> 15 ? -size : size;
-}
-
-float from_bfloat(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
-
-template <class From, class To, class Convert>
-void convert(const std::vector<char>& bytes, To* to, const Convert& f) {
-  for (size_t i = 0; i < bytes.size(); i += sizeof(From)) {
-    From value;
-    std::memcpy(&value, bytes.data() + i, sizeof value);
-    *to++ = To(f(value));
-  }
-}
-
-Tensor reals(const Entry& entry, const std::vector<char>& bytes) {
-  Tensor result(entry.shape);
-  real* to = result.mutable_data();
-  if (entry.dtype == "F32") convert<float>(bytes, to, [](float x) { return x; });
-  if (entry.dtype == "F16") convert<uint16_t>(bytes, to, from_half);
-  if (entry.dtype == "BF16") convert<uint16_t>(bytes, to, from_bfloat);
-  if (entry.dtype == "F64") {
-    convert<double>(bytes, to, [&](double x) {
-      ENSURE(!std::isfinite(x) || std::abs(x) <= double(std::numeric_limits<real>::max()),
-             "{}: {} is too large for float", entry.where, x);
-      return x;
+    file[entry.name] = within(quoted(entry.name), [&] {
+      ENSURE(entry.begin == end, "it begins at byte {}, the tensor before it ends at {}: {}",
+             entry.begin, end, entry.begin < end ? "they overlap" : "a hole");
+      ENSURE(entry.end <= bytes, "truncated: it ends at byte {}, the file has {} after its header",
+             entry.end, bytes);
+      end = entry.end;
+      return entry.dtype->read(in, entry.shape);
     });
   }
-  return result;
-}
-
-Indices whole_numbers(const Entry& entry, const std::vector<char>& bytes) {
-  Indices result(entry.shape);
-  int32_t* to = result.mutable_data();
-  if (entry.dtype == "I32") convert<int32_t>(bytes, to, [](int32_t n) { return n; });
-  if (entry.dtype == "U8") convert<uint8_t>(bytes, to, [](uint8_t n) { return n; });
-  if (entry.dtype == "I64") {
-    convert<int64_t>(bytes, to, [&](int64_t n) {
-      ENSURE(n == int32_t(n), "{}: {} does not fit 32 bits", entry.where, n);
-      return n;
-    });
-  }
-  return result;
-}
-
-FileTensor read_tensor(std::ifstream& in, uint64_t data_begin, const Entry& entry) {
-  std::vector<char> bytes(size_t(entry.end - entry.begin));
-  in.seekg(std::streamoff(data_begin + entry.begin));
-  in.read(bytes.data(), std::streamsize(bytes.size()));
-  ENSURE(in, "{}: its bytes cannot be read", entry.where);
-  if (entry.dtype == "U64") {
-    std::vector<uint64_t> counters(bytes.size() / 8);
-    std::memcpy(counters.data(), bytes.data(), bytes.size());
-    return {entry.name, counters};
-  }
-  if (entry.dtype[0] == 'I' || entry.dtype == "U8")
-    return {entry.name, whole_numbers(entry, bytes)};
-  return {entry.name, reals(entry, bytes)};
+  ENSURE(end == bytes, "too long: {} bytes after the last tensor", bytes - end);
+  return file;
 }
 
 // ---- Writing ------------------------------------------------------------------------------------
 
-// A file that appears under its name only when it is complete and on the disk.
-class NewFile {
- public:
-  explicit NewFile(const std::string& path)
-      : path_(path), part_(path + ".part"), file_(std::fopen(part_.c_str(), "wb")) {
-    if (!file_) fail();
-  }
-  ~NewFile() {
-    if (file_) std::fclose(file_), std::remove(part_.c_str());
-  }
-  NewFile(const NewFile&) = delete;
-  NewFile& operator=(const NewFile&) = delete;
+// How the values of a file are written, by their place in the variant.
+constexpr std::array<const char*, 3> kWritten = {sizeof(real) == 8 ? "F64" : "F32", "I64", "U64"};
 
-  void write(const void* data, size_t bytes) {
-    if (bytes > 0 && std::fwrite(data, 1, bytes, file_) != bytes) fail();
-  }
-
-  void commit() {
-    if (std::fflush(file_) != 0 || fsync(fileno(file_)) != 0) fail();
-    if (std::rename(part_.c_str(), path_.c_str()) != 0) fail();
-    std::fclose(std::exchange(file_, nullptr));
-    // The new name is an entry of the folder; without this a power cut could lose it.
-    const fs::path folder = fs::absolute(path_).parent_path();
-    if (const int f = open(folder.c_str(), O_RDONLY | O_DIRECTORY); f >= 0) fsync(f), close(f);
-  }
-
- private:
-  [[noreturn]] void fail() const {
-    throw Error(fmt::format("{}: cannot be written: {}", path_, std::strerror(errno)));
-  }
-  std::string path_, part_;
-  std::FILE* file_;
-};
-
-struct Bytes {
-  const char* dtype;
-  Shape shape;
-  const void* data;
-  size_t count;
-};
-
-// The bytes of one tensor as they are written; `buffer` keeps those that had to be converted.
-Bytes bytes_of(const FileTensor& tensor, std::vector<int64_t>& buffer) {
-  if (const auto* reals = std::get_if<Tensor>(&tensor.value)) {
-    return {sizeof(real) == 8 ? "F64" : "F32", reals->shape(), reals->data(),
-            size_t(reals->size()) * sizeof(real)};
-  }
-  if (const auto* counters = std::get_if<std::vector<uint64_t>>(&tensor.value)) {
-    return {"U64", Shape{int64_t(counters->size())}, counters->data(), counters->size() * 8};
-  }
-  const auto& indices = std::get<Indices>(tensor.value);
-  buffer.assign(indices.values().begin(), indices.values().end());
-  return {"I64", indices.shape(), buffer.data(), buffer.size() * 8};
+Shape shape_of(const FileValue& value) {
+  if (const auto* words = std::get_if<Words>(&value)) return {int64_t(words->size())};
+  const auto* tensor = std::get_if<Tensor>(&value);
+  return tensor ? tensor->shape() : std::get<Indices>(value).shape();
 }
 
-std::string kind_and_shape(const FileTensor& tensor) {
-  if (const auto* t = std::get_if<Tensor>(&tensor.value)) return t->shape().str();
-  if (const auto* i = std::get_if<Indices>(&tensor.value))
-    return "whole numbers " + i->shape().str();
-  return fmt::format("U64 [{}]", std::get<std::vector<uint64_t>>(tensor.value).size());
+template <class T> std::string_view bytes_of(std::span<const T> values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
 }
 
-// "missing a, b, c", with long lists cut short.
-void list(std::vector<std::string>& problems, const std::string& what,
-          const std::vector<std::string>& names) {
-  constexpr size_t kMostNames = 8;
-  if (names.empty()) return;
-  const auto shown = std::span(names).first(std::min(names.size(), kMostNames));
-  std::string text = fmt::format("{} {}", what, fmt::join(shown, ", "));
-  if (shown.size() < names.size()) text += fmt::format(" and {} more", names.size() - shown.size());
-  problems.push_back(text);
+// `buffer` keeps the elements that have to be converted.
+std::string_view bytes_of(const FileValue& value, std::vector<int64_t>& buffer) {
+  if (const auto* tensor = std::get_if<Tensor>(&value)) return bytes_of(tensor->values());
+  if (const auto* words = std::get_if<Words>(&value)) return bytes_of<uint64_t>(*words);
+  const auto values = std::get<Indices>(value).values();
+  buffer.assign(values.begin(), values.end());
+  return bytes_of<int64_t>(buffer);
 }
 
-TensorFile contents_of(Module& module) {
-  TensorFile file;
-  for (const NamedTensor& t : named_tensors(module)) file.tensors.push_back({t.name, t.tensor});
-  return file;
+Descriptions describe(const TensorFile& file) {
+  Descriptions all;
+  for (const auto& [name, value] : file) {
+    all[name] = fmt::format("{} {}", kWritten[value.index()], shape_of(value));
+  }
+  return all;
 }
 
 }  // namespace
 
-const FileTensor* TensorFile::find(const std::string& name) const {
-  const auto found = std::ranges::find(tensors, name, &FileTensor::name);
-  return found == tensors.end() ? nullptr : &*found;
-}
-
 TensorFile read_safetensors(const std::string& path) {
   ENSURE(fs::is_regular_file(path), "{}: no such file", path);
   std::ifstream in(path, std::ios::binary);
-  const uint64_t size = fs::file_size(path);
-  uint64_t header_size = 0;
-  in.read(reinterpret_cast<char*>(&header_size), 8);
-  ENSURE(in, "{}: truncated: {} bytes are not even a header size, or it cannot be read", path,
-         size);
-  ENSURE(header_size <= kMostHeader && header_size <= size - 8,
-         "{}: truncated or no safetensors file: a header of {} bytes in a file of {}", path,
-         header_size, size);
-  std::string text(size_t(header_size), '\0');
-  in.read(text.data(), std::streamsize(header_size));
-  ENSURE(in, "{}: its header cannot be read", path);
-
-  TensorFile file;
-  std::vector<Entry> entries;
-  const json header = parse_header(path, text);
-  for (const auto& [name, value] : header.items()) {
-    if (name != kMetadata) {
-      entries.push_back(parse_entry(path, name, value));
-      continue;
-    }
-    ENSURE(value.is_object() && std::ranges::all_of(value, &json::is_string),
-           "{}: its {} is not a list of names and texts", path, kMetadata);
-    file.metadata = value.get<std::map<std::string, std::string>>();
-  }
-  std::ranges::sort(entries, {}, [](const Entry& e) { return std::pair(e.begin, e.end); });
-  const uint64_t data_begin = 8 + header_size;
-  ensure_contiguous(path, entries, size - data_begin);
-  for (const Entry& entry : entries) file.tensors.push_back(read_tensor(in, data_begin, entry));
-  return file;
+  return within(path, [&] { return read_checked(in, fs::file_size(path)); });
 }
 
 void write_safetensors(const std::string& path, const TensorFile& file) {
   json header = json::object();
-  if (!file.metadata.empty()) header[kMetadata] = file.metadata;
   uint64_t end = 0;
-  std::vector<int64_t> buffer;
-  for (const FileTensor& tensor : file.tensors) {
-    ENSURE(!header.contains(tensor.name) && tensor.name != kMetadata,
-           "{}: two tensors are named {}, or it is a reserved name", path, tensor.name);
-    const Bytes bytes = bytes_of(tensor, buffer);
-    const uint64_t begin = std::exchange(end, end + bytes.count);
-    header[tensor.name] = {{"dtype", bytes.dtype},
-                           {"shape", std::vector<int64_t>(bytes.shape.begin(), bytes.shape.end())},
-                           {"data_offsets", {begin, end}}};
+  std::vector<std::string_view> pieces(2);  // the header's size, the header, then the tensors
+  std::list<std::vector<int64_t>> buffers;
+  for (const auto& [name, value] : file) {
+    pieces.push_back(bytes_of(value, buffers.emplace_back()));
+    const uint64_t begin = std::exchange(end, end + pieces.back().size());
+    const Shape shape = shape_of(value);
+    header[name] = {{"dtype", kWritten[value.index()]},
+                    {"shape", std::vector<int64_t>(shape.begin(), shape.end())},
+                    {"data_offsets", {begin, end}}};
   }
-  std::string text;
-  try {
-    text = header.dump();
-  } catch (const json::exception&) {
-    throw Error(fmt::format("{}: a name in it is not UTF-8", path));
-  }
+  std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the tensors begin at a multiple of 8
   const uint64_t header_size = text.size();
-
-  NewFile out(path);
-  out.write(&header_size, 8);
-  out.write(text.data(), text.size());
-  for (const FileTensor& tensor : file.tensors) {
-    const Bytes bytes = bytes_of(tensor, buffer);
-    out.write(bytes.data, bytes.count);
-  }
-  out.commit();
+  pieces[0] = bytes_of(std::span(&header_size, 1)), pieces[1] = text;
+  write_file(path, pieces);
 }
 
-void ensure_fits(const std::string& path, const TensorFile& file, const TensorFile& expected) {
-  std::vector<std::string> missing, unexpected, different, problems;
-  for (const FileTensor& wanted : expected.tensors) {
-    const FileTensor* found = file.find(wanted.name);
-    if (found == nullptr) {
-      missing.push_back(wanted.name);
-    } else if (kind_and_shape(*found) != kind_and_shape(wanted)) {
-      different.push_back(fmt::format("{} is {}, expected {}", wanted.name, kind_and_shape(*found),
-                                      kind_and_shape(wanted)));
-    }
+void add_tensors(TensorFile& file, const std::string& prefix,
+                 const std::vector<NamedTensor>& tensors) {
+  for (const NamedTensor& t : tensors) {
+    const bool added = file.emplace(prefix + t.name, t.tensor).second;
+    ENSURE(added, "safetensors: two tensors are named {}{}", prefix, t.name);
   }
-  for (const FileTensor& held : file.tensors) {
-    if (expected.find(held.name) == nullptr) unexpected.push_back(held.name);
+}
+
+TensorFile read_safetensors(const std::string& path, const TensorFile& expected) {
+  TensorFile file = read_safetensors(path);
+  ensure_same_tensors(path, describe(file), describe(expected));
+  return file;
+}
+
+void copy_tensors(const TensorFile& from, TensorFile& to) {
+  for (auto& [name, value] : to) {
+    if (auto* t = std::get_if<Tensor>(&value)) copy_into(*t, std::get<Tensor>(from.at(name)));
   }
-  list(problems, "missing", missing);
-  list(problems, "unexpected", unexpected);
-  list(problems, "different:", different);
-  ENSURE(problems.empty(), "{}: does not fit: {}", path, fmt::join(problems, "; "));
 }
 
 void load_weights(Module& module, const std::string& path) {
-  const TensorFile file = read_safetensors(path);
-  ensure_fits(path, file, contents_of(module));
-  for (NamedTensor& t : named_tensors(module)) {
-    copy_into(t.tensor, std::get<Tensor>(file.find(t.name)->value));
-  }
+  TensorFile own;
+  add_tensors(own, "", named_tensors(module));
+  copy_tensors(read_safetensors(path, own), own);
 }
 
 void save_weights(Module& module, const std::string& path) {
-  write_safetensors(path, contents_of(module));
+  TensorFile own;
+  add_tensors(own, "", named_tensors(module));
+  write_safetensors(path, own);
 }
 
 }  // namespace kindling

@@ -13,14 +13,9 @@ constinit const Kernels* detail::chosen_kernels = nullptr;
 
 namespace {
 
-struct Candidate {
-  const Kernels* table;
-  bool runs_here;
-};
-
-// What is compiled in, the narrowest first.
-std::vector<Candidate> candidates() {
-  std::vector<Candidate> all = {{&kernels_scalar, true}};
+// What is compiled in, the narrowest first, and whether it runs here.
+std::vector<std::pair<const Kernels*, bool>> candidates() {
+  std::vector<std::pair<const Kernels*, bool>> all = {{&kernels_scalar, true}};
 #if defined(__x86_64__) && !defined(KINDLING_DOUBLE)
   const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
   all.push_back({&kernels_avx2, avx2});
@@ -33,10 +28,10 @@ std::vector<Candidate> candidates() {
 
 const Kernels& find(const std::string& name, const char* asked_by) {
   std::string here, compiled;
-  for (const Candidate& c : candidates()) {
-    if (c.runs_here && c.table->name == name) return *c.table;
-    (compiled += ' ') += c.table->name;
-    if (c.runs_here) (here += ' ') += c.table->name;
+  for (const auto& [table, runs_here] : candidates()) {
+    if (runs_here && table->name == name) return *table;
+    (compiled += ' ') += table->name;
+    if (runs_here) (here += ' ') += table->name;
   }
   throw UsageError(
       fmt::format("{} '{}': this machine runs{} (compiled in:{})", asked_by, name, here, compiled));
@@ -52,8 +47,8 @@ const Kernels& detail::choose_kernels() {
 
 std::vector<std::string> available_isas() {
   std::vector<std::string> names;
-  for (const Candidate& c : candidates()) {
-    if (c.runs_here) names.push_back(c.table->name);
+  for (const auto& [table, runs_here] : candidates()) {
+    if (runs_here) names.push_back(table->name);
   }
   return names;
 }

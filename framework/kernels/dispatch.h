@@ -1,9 +1,59 @@
-// Which instruction set runs: chosen once, by the first call of a kernel. Page: docs/kernels.md
+// The table of kernels: every loop over elements that an operation runs, once for each instruction
+// set, and which table is used. A kernel shares its work between threads itself (parallel_for) and
+// adds its cost to running_cost. Page: docs/kernels.md
 #pragma once
 
-#include "kernels/table.h"
+#include "kernels/reference.h"
 
 namespace kindling {
+
+struct Kernels {
+  const char* name;  // of the instruction set
+
+  using UnaryValue = void (*)(int64_t n, const real* x, real* y, real p, real q);
+  using UnaryGradient = void (*)(int64_t n, const real* gy, const real* x, const real* y, real* gx,
+                                 real p, real q);  // gx = gy f'(x)
+  using BinaryValue = void (*)(const Broadcast& walk, const real* a, const real* b, real* y);
+  using BinaryGradient = void (*)(const Broadcast& walk, const real* gy, const real* a,
+                                  const real* b, real* g);  // g = gy df/da (or db), shape of y
+  std::array<UnaryValue, size_t(Unary::count_)> unary;
+  std::array<UnaryGradient, size_t(Unary::count_)> unary_gradient;
+  std::array<BinaryValue, size_t(Binary::count_)> binary;
+  std::array<BinaryGradient, size_t(Binary::add)> binary_gradient_a, binary_gradient_b;
+
+  // The others are called as their twins, which say what they give.
+  decltype(&reference::where) where;
+  decltype(&reference::sum_of_two) sum_of_two;
+  decltype(&reference::lerp) lerp;
+  decltype(&reference::scale) scale;
+  decltype(&reference::dropout_mask) dropout_mask;
+  decltype(&reference::strided_copy) strided_copy;
+  decltype(&reference::strided_add) strided_add;
+  decltype(&reference::reduce_sum) reduce_sum;
+  decltype(&reference::reduce_max) reduce_max;
+  decltype(&reference::repeat) repeat;
+  decltype(&reference::sum_of_squares) sum_of_squares;
+  decltype(&reference::logsumexp) logsumexp;
+  decltype(&reference::softmax) softmax;
+  decltype(&reference::softmax_gradient) softmax_gradient;
+  decltype(&reference::log_softmax) log_softmax;
+  decltype(&reference::log_softmax_gradient) log_softmax_gradient;
+  decltype(&reference::cross_entropy) cross_entropy;
+  decltype(&reference::cross_entropy_gradient) cross_entropy_gradient;
+  decltype(&reference::layer_norm) layer_norm;
+  decltype(&reference::layer_norm_gradient) layer_norm_gradient;
+  decltype(&reference::gather_rows) gather_rows;
+  decltype(&reference::scatter_rows) scatter_rows;
+  decltype(&reference::gemm) gemm;
+  decltype(&reference::sgd) sgd;
+  decltype(&reference::adam) adam;
+  decltype(&reference::rmsprop) rmsprop;
+  decltype(&reference::lars) lars;
+
+  // Multiply-adds that wait for nothing: what a core can do at best. Does `flops` operations, a
+  // multiple of 384 = 2 x 12 chains x the widest vector; use the result, or they are left out.
+  real (*fma_chains)(int64_t flops);
+};
 
 namespace detail {
 extern constinit const Kernels* chosen_kernels;

@@ -1,17 +1,14 @@
 // The kernels for x86-64 with AVX2 and FMA (2013 on). Page: docs/kernels.md
 #include "kernels/make_table.h"
 
-namespace kindling {
 namespace {
 
 struct Avx2 {
   static constexpr const char* name = "avx2";
-  using Vec = real __attribute__((vector_size(32)));
+  using Vec = kindling::real __attribute__((vector_size(32)));
   static constexpr int kRegisters = 16, kTileRows = 6, kTileVectors = 2;
 };
 
 }  // namespace
 
-constinit const Kernels kernels_avx2 = make_table<Avx2>();
-
-}  // namespace kindling
+constinit const kindling::Kernels kindling::kernels_avx2 = kindling::make_table<Avx2>();

@@ -1,17 +1,14 @@
 // The kernels for x86-64 with AVX-512 F, BW, DQ and VL (2017 on). Page: docs/kernels.md
 #include "kernels/make_table.h"
 
-namespace kindling {
 namespace {
 
 struct Avx512 {
   static constexpr const char* name = "avx512";
-  using Vec = real __attribute__((vector_size(64)));
-  static constexpr int kRegisters = 32, kTileRows = 6, kTileVectors = 4;
+  using Vec = kindling::real __attribute__((vector_size(64)));
+  static constexpr int kRegisters = 32, kTileRows = 8, kTileVectors = 2;
 };
 
 }  // namespace
 
-constinit const Kernels kernels_avx512 = make_table<Avx512>();
-
-}  // namespace kindling
+constinit const kindling::Kernels kindling::kernels_avx512 = kindling::make_table<Avx512>();

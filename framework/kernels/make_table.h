@@ -4,6 +4,7 @@
 // of the matrix product, kTileRows by kTileVectors.
 #pragma once
 
+#include "kernels/dispatch.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/optimizer.h"
@@ -16,65 +17,31 @@ extern const Kernels kernels_scalar, kernels_avx2, kernels_avx512;
 
 namespace kernel {
 
-// Whether the functions' ids are 0 .. n-1, each once.
-template <class... F> consteval bool name_all(size_t n) {
-  std::array<int, sizeof...(F)> times{};
-  (++times[size_t(F::id)], ...);
-  return times.size() == n && std::ranges::count(times, 1) == std::ssize(times);
-}
+template <auto count> using UpTo = std::make_index_sequence<size_t(count)>;
 
-template <class Isa, class... F> consteval void fill_unary(Kernels& k, std::tuple<F...>*) {
-  static_assert(name_all<F...>(size_t(Unary::count_)));
-  ((k.unary[size_t(F::id)] = unary_value<Isa, F>), ...);
-  ((k.unary_gradient[size_t(F::id)] = unary_gradient<Isa, F>), ...);
-}
-
-template <class Isa, class... F, class... G>
-consteval void fill_binary(Kernels& k, std::tuple<F...>*, std::tuple<G...>*) {
-  static_assert(name_all<F..., G...>(size_t(Binary::count_)));
-  ((k.binary[size_t(F::id)] = binary_value<Isa, F>), ...);
-  ((k.binary[size_t(G::id)] = binary_value<Isa, G>), ...);
-  ((k.binary_gradient_a[size_t(F::id)] = binary_gradient_a<Isa, F>), ...);
-  ((k.binary_gradient_b[size_t(F::id)] = binary_gradient_b<Isa, F>), ...);
+// In the order of the table; U, B and S count its functions of one and two numbers, and slopes.
+template <class Isa, size_t... U, size_t... B, size_t... S>
+consteval Kernels make_table(std::index_sequence<U...>, std::index_sequence<B...>,
+                             std::index_sequence<S...>) {
+  // clang-format off
+  return {
+      Isa::name, {unary<Isa, Unary(U)>...}, {unary_gradient<Isa, Unary(U)>...},
+      {binary<Isa, Binary(B)>...}, {binary_gradient<Isa, Binary(S), Want::da>...},
+      {binary_gradient<Isa, Binary(S), Want::db>...}, where<Isa>, sum_of_two<Isa>, lerp<Isa>,
+      scale<Isa>, dropout_mask<Isa>, strided_copy<Isa>, strided_add<Isa>, reduce_sum<Isa>,
+      reduce_max<Isa>, repeat<Isa>, sum_of_squares<Isa>, logsumexp<Isa>, softmax<Isa>,
+      softmax_gradient<Isa>, log_softmax<Isa>, log_softmax_gradient<Isa>, cross_entropy<Isa>,
+      cross_entropy_gradient<Isa>, layer_norm<Isa>, layer_norm_gradient<Isa>, gather_rows<Isa>,
+      scatter_rows<Isa>, gemm<Isa>, sgd<Isa>, adam<Isa>, rmsprop<Isa>, lars<Isa>,
+      fma_chains<Isa>};
+  // clang-format on
 }
 
 }  // namespace kernel
 
 template <class Isa> consteval Kernels make_table() {
-  using Binaries = kernel::BinaryFunctions<Isa>;
-  Kernels k{};
-  k.name = Isa::name;
-  kernel::fill_unary<Isa>(k, static_cast<typename kernel::UnaryFunctions<Isa>::All*>(nullptr));
-  kernel::fill_binary<Isa>(k, static_cast<typename Binaries::Smooth*>(nullptr),
-                           static_cast<typename Binaries::Comparisons*>(nullptr));
-  k.where = kernel::where<Isa>;
-  k.sum_of_two = kernel::sum_of_two<Isa>;
-  k.dropout_mask = kernel::dropout_mask<Isa>;
-  k.reduce_sum = kernel::reduce_sum<Isa>;
-  k.reduce_max = kernel::reduce_max<Isa>;
-  k.repeat = kernel::repeat<Isa>;
-  k.sum_of_squares = kernel::sum_of_squares<Isa>;
-  k.logsumexp = kernel::logsumexp<Isa>;
-  k.softmax = kernel::softmax<Isa>;
-  k.softmax_gradient = kernel::softmax_gradient<Isa>;
-  k.log_softmax = kernel::log_softmax<Isa>;
-  k.log_softmax_gradient = kernel::log_softmax_gradient<Isa>;
-  k.cross_entropy = kernel::cross_entropy<Isa>;
-  k.cross_entropy_gradient = kernel::cross_entropy_gradient<Isa>;
-  k.layer_norm = kernel::layer_norm<Isa>;
-  k.layer_norm_gradient = kernel::layer_norm_gradient<Isa>;
-  k.gather_rows = kernel::gather_rows<Isa>;
-  k.scatter_rows = kernel::scatter_rows<Isa>;
-  k.strided_copy = kernel::strided_copy<Isa>;
-  k.strided_add = kernel::strided_add<Isa>;
-  k.gemm = kernel::gemm<Isa>;
-  k.fma_chains = kernel::fma_chains<Isa>;
-  k.sgd = kernel::sgd<Isa>;
-  k.adam = kernel::adam<Isa>;
-  k.rmsprop = kernel::rmsprop<Isa>;
-  k.lerp = kernel::lerp<Isa>;
-  k.scale = kernel::scale<Isa>;
-  return k;
+  using namespace kernel;
+  return make_table<Isa>(UpTo<Unary::count_>(), UpTo<Binary::count_>(), UpTo<Binary::add>());
 }
 
 }  // namespace kindling

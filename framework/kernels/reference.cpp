@@ -25,8 +25,7 @@ int64_t offset(const Broadcast& walk, const std::array<int64_t, 6>& strides, int
 
 }  // namespace
 
-// ---- Elementwise
-// ---------------------------------------------------------------------------------
+// ---- Elementwise --------------------------------------------------------------------------------
 
 double value(Unary f, double x, double p, double q) {
   switch (f) {
@@ -178,8 +177,7 @@ void dropout_mask(int64_t n, real p, uint64_t seed, uint64_t stream, real* mask)
   }
 }
 
-// ---- Reductions
-// ----------------------------------------------------------------------------------
+// ---- Reductions ---------------------------------------------------------------------------------
 
 void reduce_sum(int64_t outer, int64_t n, int64_t inner, const real* x, real* y) {
   for (int64_t o = 0; o < outer; ++o) {
@@ -219,8 +217,7 @@ double sum_of_squares(int64_t n, const real* x) {
   return sum;
 }
 
-// ---- Rows
-// ----------------------------------------------------------------------------------------
+// ---- Rows ---------------------------------------------------------------------------------------
 
 namespace {
 
@@ -357,8 +354,7 @@ void strided_add(const Broadcast& walk, const real* y, real* x) {
   for (int64_t i = 0; i < walk.elements; ++i) x[offset(walk, walk.a_strides, i)] += y[i];
 }
 
-// ---- Matrix product
-// ------------------------------------------------------------------------------
+// ---- Matrix product -----------------------------------------------------------------------------
 
 void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue) {
   for (int64_t i = 0; i < a.rows; ++i) {
@@ -373,46 +369,68 @@ void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue
   }
 }
 
-// ---- Optimizers
-// ----------------------------------------------------------------------------------
+// ---- Optimizers ---------------------------------------------------------------------------------
 
-void sgd(int64_t n, real* w, const real* g, real* velocity, const SgdStep& step) {
-  for (int64_t i = 0; i < n; ++i) {
-    double direction = g[i] + step.decay * w[i];
-    if (step.momentum != 0) {
-      const double v =
-          step.first ? direction : step.momentum * velocity[i] + (1 - step.dampening) * direction;
-      velocity[i] = real(v);
-      direction = step.nesterov ? direction + step.momentum * v : v;
+void sgd(const ParameterStep& p, const SgdOptions& options) {
+  for (int64_t i = 0; i < p.n; ++i) {
+    double direction = p.g[i] + p.decay * p.w[i];
+    if (options.momentum != 0) {
+      const double v = options.momentum * p.state[0][i] + direction;
+      p.state[0][i] = real(v);
+      direction = options.nesterov ? direction + options.momentum * v : v;
     }
-    w[i] = real(w[i] - step.rate * direction);
+    p.w[i] = real(p.w[i] - p.rate * direction);
   }
 }
 
-void adam(int64_t n, real* w, const real* g, real* m, real* v, const AdamStep& step) {
-  for (int64_t i = 0; i < n; ++i) {
-    const double gradient = g[i] + step.l2 * w[i];
-    const double mean = step.beta1 * m[i] + (1 - step.beta1) * gradient;
-    const double square = step.beta2 * v[i] + (1 - step.beta2) * gradient * gradient;
-    m[i] = real(mean), v[i] = real(square);
-    const double deviation = std::sqrt(square / step.correction2) + step.epsilon;
-    w[i] = real(w[i] - step.rate * step.decay * w[i] -
-                step.rate * (mean / step.correction1) / deviation);
+void adam(const ParameterStep& p, const AdamOptions& options) {
+  const double beta1 = options.beta1, beta2 = options.beta2;
+  for (int64_t i = 0; i < p.n; ++i) {
+    const double gradient = options.decoupled ? double(p.g[i]) : p.g[i] + p.decay * p.w[i];
+    const double mean = beta1 * p.state[0][i] + (1 - beta1) * gradient;
+    const double square = beta2 * p.state[1][i] + (1 - beta2) * gradient * gradient;
+    p.state[0][i] = real(mean), p.state[1][i] = real(square);
+    double mean_now = mean, square_now = square;
+    if (options.bias_correction) {
+      mean_now /= 1 - std::pow(beta1, double(p.t));
+      square_now /= 1 - std::pow(beta2, double(p.t));
+    }
+    const double decay = options.decoupled ? p.decay * p.w[i] : 0;
+    const double direction = mean_now / (std::sqrt(square_now) + options.epsilon) + decay;
+    p.w[i] = real(p.w[i] - p.rate * direction);
   }
 }
 
-void rmsprop(int64_t n, real* w, const real* g, real* v, real* velocity, const RmsPropStep& step) {
-  for (int64_t i = 0; i < n; ++i) {
-    const double gradient = g[i] + step.decay * w[i];
-    const double square = step.alpha * v[i] + (1 - step.alpha) * gradient * gradient;
-    v[i] = real(square);
-    double direction = gradient / (step.epsilon_inside ? std::sqrt(square + step.epsilon)
-                                                       : std::sqrt(square) + step.epsilon);
-    if (step.momentum != 0) {
-      direction += step.momentum * velocity[i];
-      velocity[i] = real(direction);
+void rmsprop(const ParameterStep& p, const RmsPropOptions& options) {
+  for (int64_t i = 0; i < p.n; ++i) {
+    const double gradient = p.g[i] + p.decay * p.w[i];
+    const double square = options.alpha * p.state[0][i] + (1 - options.alpha) * gradient * gradient;
+    p.state[0][i] = real(square);
+    double direction =
+        gradient / (options.epsilon_inside_root ? std::sqrt(square + options.epsilon)
+                                                : std::sqrt(square) + options.epsilon);
+    if (options.momentum != 0) {
+      direction += options.momentum * p.state[1][i];
+      p.state[1][i] = real(direction);
     }
-    w[i] = real(w[i] - step.rate * direction);
+    p.w[i] = real(p.w[i] - p.rate * direction);
+  }
+}
+
+void lars(const ParameterStep& p, const LarsOptions& options) {
+  const double decay = p.bias_or_norm ? 0 : p.decay;
+  double w_squares = 0, g_squares = 0;
+  for (int64_t i = 0; i < p.n; ++i) {
+    const double gradient = p.g[i] + decay * p.w[i];
+    w_squares += double(p.w[i]) * p.w[i], g_squares += gradient * gradient;
+  }
+  const bool plain = p.bias_or_norm || w_squares == 0 || g_squares == 0;
+  const double scale = plain ? 1 : options.trust * std::sqrt(w_squares / g_squares);
+  for (int64_t i = 0; i < p.n; ++i) {
+    const double gradient = p.g[i] + decay * p.w[i];
+    const double v = options.momentum * p.state[0][i] + scale * gradient;
+    p.state[0][i] = real(v);
+    p.w[i] = real(p.w[i] - p.rate * v);
   }
 }
 

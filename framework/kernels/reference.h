@@ -1,11 +1,17 @@
-// The specification of every kernel: the obvious loops, summed in double. Tests compare the fast
-// kernels with these, and the pages quote them. Shapes and meaning as in table.h. Page:
-// docs/kernels.md
+// The specification of every kernel: what it is called with and what it gives. The .cpp holds the
+// obvious loops, summed in double; tests compare the fast kernels with them, and the pages quote
+// them. Page: docs/kernels.md
+//
+// Arrays are dense and row-major; unless said otherwise outputs may not overlap inputs.
+// Letters: M N K sizes of a product [M, K] x [K, N]; rows and n the two sizes of a row kernel;
+// gx the gradient of x.
 #pragma once
 
-#include "kernels/table.h"
+#include "kernels/types.h"
 
 namespace kindling::reference {
+
+// ---- Functions of one and of two numbers --------------------------------------------------------
 
 double value(Unary f, double x, double p, double q);
 double slope(Unary f, double x, double p, double q);
@@ -20,41 +26,68 @@ void binary_gradient_a(Binary f, const Broadcast& walk, const real* gy, const re
                        const real* b, real* g);
 void binary_gradient_b(Binary f, const Broadcast& walk, const real* gy, const real* a,
                        const real* b, real* g);
+
+// ---- Other loops over elements ------------------------------------------------------------------
+
+// y = mask != 0 ? a : b, all of one size; y = a + b (y may be a or b).
 void where(int64_t n, const real* mask, const real* a, const real* b, real* y);
 void sum_of_two(int64_t n, const real* a, const real* b, real* y);
+// w += t (target - w)
+void lerp(int64_t n, real* w, const real* target, real t);
+void scale(int64_t n, real* x, real factor);
+// mask[i] = 0 with probability p, otherwise 1 / (1 - p); element i is word i % 4 of the block
+// philox(i / 4, stream, seed), so the mask does not depend on the number of threads.
 void dropout_mask(int64_t n, real p, uint64_t seed, uint64_t stream, real* mask);
+// y = x walked with sizes and a_strides; used by permute and slice.
+void strided_copy(const Broadcast& walk, const real* x, real* y);
+// x at those strides += y: the gradient of a slice. No element of x may be walked twice.
+void strided_add(const Broadcast& walk, const real* y, real* x);
+
+// ---- Reductions of x [outer, n, inner] over n ---------------------------------------------------
 
 void reduce_sum(int64_t outer, int64_t n, int64_t inner, const real* x, real* y);
+// The first maximum and its index; NaN counts as the largest; n >= 1.
 void reduce_max(int64_t outer, int64_t n, int64_t inner, const real* x, real* y, int32_t* where);
+// y[o, i] repeated n times: x [outer, n, inner] = y [outer, inner]
 void repeat(int64_t outer, int64_t n, int64_t inner, const real* y, real* x);
 double sum_of_squares(int64_t n, const real* x);
+
+// ---- Rows of n elements -------------------------------------------------------------------------
 
 void logsumexp(int64_t rows, int64_t n, const real* x, real* y);
 void softmax(int64_t rows, int64_t n, const real* x, real* y);
 void softmax_gradient(int64_t rows, int64_t n, const real* gy, const real* y, real* gx);
 void log_softmax(int64_t rows, int64_t n, const real* x, real* y);
 void log_softmax_gradient(int64_t rows, int64_t n, const real* gy, const real* y, real* gx);
+// loss[r] = -sum_j q_j log softmax(x_r)_j with q = (1 - smoothing) onehot(label) + smoothing / n;
+// 0 where label[r] == ignore.
 void cross_entropy(int64_t rows, int64_t n, const real* x, const int32_t* label, int32_t ignore,
                    real smoothing, real* loss);
+// gx[r] = g[r] (softmax(x_r) - q); 0 for ignored rows.
 void cross_entropy_gradient(int64_t rows, int64_t n, const real* g, const real* x,
                             const int32_t* label, int32_t ignore, real smoothing, real* gx);
+// y = (x - mean) / sqrt(variance + epsilon) * weight + bias; weight and bias may be null. Keeps
+// mean and 1 / deviation, one per row.
 void layer_norm(int64_t rows, int64_t n, const real* x, const real* weight, const real* bias,
                 real epsilon, real* y, real* mean, real* inverse_deviation);
+// gx may be null; gweight and gbias (null or [n]) are added to.
 void layer_norm_gradient(int64_t rows, int64_t n, const real* gy, const real* x, const real* weight,
                          const real* mean, const real* inverse_deviation, real* gx, real* gweight,
                          real* gbias);
-
+// Rows by index: y[r] = x[index[r]] and, backwards, gx[index[r]] += gy[r], in order of r.
 void gather_rows(int64_t rows, int64_t n, const real* x, const int32_t* index, real* y);
 void scatter_rows(int64_t rows, int64_t n, const real* gy, const int32_t* index, real* gx);
-void strided_copy(const Broadcast& walk, const real* x, real* y);
-void strided_add(const Broadcast& walk, const real* y, real* x);
 
+// ---- Products and optimizers --------------------------------------------------------------------
+
+// C [M, N], rows ldc apart, = A B with the epilogue. A is [M, K], B is [K, N].
 void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue);
 
-void sgd(int64_t n, real* w, const real* g, real* velocity, const SgdStep& step);
-void adam(int64_t n, real* w, const real* g, real* m, real* v, const AdamStep& step);
-void rmsprop(int64_t n, real* w, const real* g, real* v, real* velocity, const RmsPropStep& step);
-void lerp(int64_t n, real* w, const real* target, real t);
-void scale(int64_t n, real* x, real factor);
+// One step over one parameter; formulas at the options. States: the velocity; m and v; the mean
+// square and the velocity. The velocity of sgd and rmsprop may be null without momentum.
+void sgd(const ParameterStep& p, const SgdOptions& options);
+void adam(const ParameterStep& p, const AdamOptions& options);
+void rmsprop(const ParameterStep& p, const RmsPropOptions& options);
+void lars(const ParameterStep& p, const LarsOptions& options);
 
 }  // namespace kindling::reference

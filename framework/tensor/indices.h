@@ -13,8 +13,13 @@ class Indices {
   Indices() = default;
   explicit Indices(const Shape& shape)  // elements not initialised
       : storage_(Storage::create(size_t(shape.elements()) * sizeof(int32_t))), shape_(shape) {}
-  Indices(const Shape& shape, std::span<const int32_t> values);
-  Indices(std::initializer_list<int32_t> values);  // shape [n]
+  Indices(const Shape& shape, std::span<const int32_t> values) : Indices(shape) {
+    ENSURE(int64_t(values.size()) == size(), "indices: {} values for shape {}", values.size(),
+           shape);
+    std::copy(values.begin(), values.end(), mutable_data());
+  }
+  Indices(std::initializer_list<int32_t> values)  // shape [n]
+      : Indices(Shape{int64_t(values.size())}, std::span(values.begin(), values.size())) {}
 
   bool defined() const { return bool(storage_); }
   const Shape& shape() const { return shape_; }
@@ -30,7 +35,6 @@ class Indices {
   std::span<const int32_t> values() const { return {data(), size_t(size())}; }
   int32_t operator[](int64_t i) const { return data()[i]; }  // unchecked
   const Ref<Storage>& storage() const { return storage_; }
-  Indices viewed_as(const Shape& shape) const;  // same elements; sizes must agree
 
  private:
   Ref<Storage> storage_;

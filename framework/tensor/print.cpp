@@ -8,18 +8,15 @@ namespace kindling {
 namespace {
 
 constexpr int64_t kMostElements = 1000;  // a tensor with more is shown by its edges
-constexpr int64_t kEdge = 3;
+constexpr int64_t kEdge = 3, kGap = -1;
 constexpr size_t kLineWidth = 75;
-constexpr int64_t kGap = -1;
 
-// Positions of an axis of size n that are shown, with kGap where some are left out.
-std::vector<int64_t> shown(int64_t n, bool edges_only) {
+// Positions of an axis that are shown, with kGap where some are left out.
+std::vector<int64_t> shown(const Shape& shape, int axis) {
+  const bool edges_only = shape.elements() > kMostElements && shape[axis] > 2 * kEdge;
   std::vector<int64_t> positions;
-  for (int64_t i = 0; i < n; ++i) {
-    if (edges_only && n > 2 * kEdge && i == kEdge) {
-      positions.push_back(kGap);
-      i = n - kEdge;
-    }
+  for (int64_t i = 0; i < shape[axis]; ++i) {
+    if (edges_only && i == kEdge) positions.push_back(kGap), i = shape[axis] - kEdge;
     positions.push_back(i);
   }
   return positions;
@@ -29,61 +26,34 @@ std::vector<int64_t> shown(int64_t n, bool edges_only) {
 template <class T>
 void collect(const Shape& shape, int axis, const T* data, std::vector<T>& elements) {
   if (axis == shape.rank()) return elements.push_back(*data);
-  int64_t step = 1;
-  for (int i = axis + 1; i < shape.rank(); ++i) step *= shape[i];
-  for (int64_t i : shown(shape[axis], shape.elements() > kMostElements)) {
-    if (i != kGap) collect(shape, axis + 1, data + i * step, elements);
+  for (int64_t i : shown(shape, axis)) {
+    if (i != kGap) collect(shape, axis + 1, data + i * strides_of(shape)[size_t(axis)], elements);
   }
 }
 
-// Puts words between brackets; a row that is too long goes on in the next line, indented.
-class Layout {
- public:
-  Layout(const Shape& shape, const std::vector<std::string>& words)
-      : shape_(shape), word_(words.begin()) {}
-
-  std::string text(int axis = 0) {
-    if (axis == shape_.rank()) return *word_++;
-    return "[" + (axis + 1 == shape_.rank() ? row() : block(axis)) + "]";
-  }
-
- private:
-  std::vector<int64_t> positions(int axis) const {
-    return shown(shape_[axis], shape_.elements() > kMostElements);
-  }
-
-  std::string row() {
-    const std::string indent(size_t(shape_.rank()), ' ');
-    const size_t width = kLineWidth - indent.size();  // leaves room for the closing brackets
-    std::string done, line = indent;
-    for (int64_t i : positions(shape_.rank() - 1)) {
-      const std::string word = i == kGap ? "..." : *word_++;
-      if (line.size() > indent.size() && line.size() + 1 + word.size() > width) {
-        done += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
-        line = indent;
-      }
-      line += (line.size() > indent.size() ? " " : "") + word;
+// The words from *word on between brackets; blocks of more dimensions are set apart by more empty
+// lines, and a row that is too long goes on in the next line, indented.
+std::string lay_out(const Shape& shape, int axis, const std::string*& word) {
+  if (axis == shape.rank()) return *word++;
+  const std::string indent(size_t(axis) + 1, ' ');
+  const auto lines = size_t(shape.rank() - axis - 1);
+  std::string done, row;
+  for (int64_t i : shown(shape, axis)) {
+    const std::string next = i == kGap ? "..." : lay_out(shape, axis + 1, word);
+    const bool full = lines == 0 && row.size() + 1 + next.size() > kLineWidth - 2 * indent.size();
+    if (!row.empty() && (lines > 0 || full)) {
+      done += row.substr(0, row.find_last_not_of(' ') + 1);
+      done += std::string(std::max<size_t>(lines, 1), '\n') + indent;
+      row.clear();
     }
-    return (done + line).substr(indent.size());
+    row += (row.empty() ? "" : " ") + next;
   }
-
-  // Blocks of more dimensions are set apart by more empty lines.
-  std::string block(int axis) {
-    const std::string indent(size_t(axis) + 1, ' ');
-    std::string all;
-    for (int64_t i : positions(axis)) {
-      if (!all.empty()) all += std::string(size_t(shape_.rank() - axis - 1), '\n') + indent;
-      all += i == kGap ? "..." : text(axis + 1);
-    }
-    return all;
-  }
-
-  Shape shape_;
-  std::vector<std::string>::const_iterator word_;
-};
+  return "[" + done + row + "]";
+}
 
 std::string lay_out(const Shape& shape, const std::vector<std::string>& words) {
-  return shape.elements() == 0 ? "[]" : Layout(shape, words).text();
+  const std::string* word = words.data();
+  return shape.elements() == 0 ? "[]" : lay_out(shape, 0, word);
 }
 
 // A number cut after the digits before the point, those behind it, and the exponent.
@@ -95,21 +65,21 @@ struct Parts {
 // the point where those are fewer.
 Parts parts_of(real x, std::chars_format format, int precision) {
   char text[128];
-  const auto cut = [&](std::to_chars_result written) {
-    const std::string number(text, written.ptr), mantissa = number.substr(0, number.find('e'));
+  const auto cut = [&](char* end) {
+    const std::string number(text, end), mantissa = number.substr(0, number.find('e'));
     const size_t point = std::min(mantissa.find('.'), mantissa.size());
     return Parts{mantissa.substr(0, point), mantissa.substr(std::min(point + 1, mantissa.size())),
                  number.substr(mantissa.size())};
   };
-  Parts parts = cut(std::to_chars(text, std::end(text), x, format));
+  Parts parts = cut(std::to_chars(text, std::end(text), x, format).ptr);
   if (int(parts.fraction.size()) > precision) {
-    parts = cut(std::to_chars(text, std::end(text), x, format, precision));
+    parts = cut(std::to_chars(text, std::end(text), x, format, precision).ptr);
     parts.fraction.resize(parts.fraction.find_last_not_of('0') + 1);
   }
   return parts;
 }
 
-// Numbers as words of one width, with the points below each other.
+// Numbers as words, with the points below each other.
 std::vector<std::string> words_of(const std::vector<real>& numbers, int precision) {
   real largest = 0, smallest = INFINITY;  // sizes of the finite numbers that are not zero
   for (real x : numbers) {
@@ -121,46 +91,50 @@ std::vector<std::string> words_of(const std::vector<real>& numbers, int precisio
       largest > 0 && (largest >= 1e8 || smallest < 1e-4 || largest / smallest > 1000);
   const auto format = scientific ? std::chars_format::scientific : std::chars_format::fixed;
 
-  size_t whole = 0, fraction = 0;  // the most digits before and after the point
-  std::vector<Parts> parts;        // of the finite numbers
+  std::vector<Parts> parts;
   for (real x : numbers) {
-    if (!std::isfinite(x)) continue;
-    parts.push_back(parts_of(x, format, precision));
-    whole = std::max(whole, parts.back().whole.size());
-    fraction = std::max(fraction, parts.back().fraction.size());
+    if (std::isfinite(x)) parts.push_back(parts_of(x, format, precision));
+  }
+  size_t whole = 0, fraction = 0;  // the most digits before and after the point
+  for (const Parts& p : parts) {
+    whole = std::max(whole, p.whole.size()), fraction = std::max(fraction, p.fraction.size());
   }
   std::vector<std::string> words;
-  size_t width = 0, next = 0;
-  for (real x : numbers) {
-    if (std::isfinite(x)) {
-      Parts& p = parts[next++];
-      p.fraction.resize(fraction, scientific ? '0' : ' ');
-      words.push_back(fmt::format("{:>{}}.{}{}", p.whole, whole, p.fraction, p.exponent));
-    } else {
+  for (auto p = parts.begin(); real x : numbers) {
+    if (!std::isfinite(x)) {
       words.push_back(std::isnan(x) ? "nan" : x > 0 ? "inf" : "-inf");
+      continue;
     }
-    width = std::max(width, words.back().size());
+    p->fraction.resize(fraction, scientific ? '0' : ' ');
+    words.push_back(fmt::format("{:>{}}.{}{}", p->whole, whole, p->fraction, p->exponent)), ++p;
   }
-  for (std::string& word : words) word.insert(0, width - word.size(), ' ');
   return words;
+}
+
+template <class T, class Words>
+std::string print(const Shape& shape, const T* data, const Words& words_of_numbers) {
+  std::vector<T> numbers;
+  collect(shape, 0, data, numbers);
+  std::vector<std::string> words = words_of_numbers(numbers);
+  size_t width = 0;
+  for (const std::string& word : words) width = std::max(width, word.size());
+  for (std::string& word : words) word.insert(0, width - word.size(), ' ');
+  return lay_out(shape, words);
 }
 
 }  // namespace
 
 std::string to_string(const Tensor& tensor, int precision) {
-  std::vector<real> numbers;
-  collect(tensor.shape(), 0, tensor.data(), numbers);
-  return lay_out(tensor.shape(), words_of(numbers, precision));
+  return print(tensor.shape(), tensor.data(),
+               [&](const auto& numbers) { return words_of(numbers, precision); });
 }
 
 std::string to_string(const Indices& indices) {
-  std::vector<int32_t> numbers;
-  collect(indices.shape(), 0, indices.data(), numbers);
-  size_t width = 0;
-  for (int32_t n : numbers) width = std::max(width, std::to_string(n).size());
-  std::vector<std::string> words;
-  for (int32_t n : numbers) words.push_back(fmt::format("{:>{}}", n, width));
-  return lay_out(indices.shape(), words);
+  return print(indices.shape(), indices.data(), [](const auto& numbers) {
+    std::vector<std::string> words;
+    for (int32_t n : numbers) words.push_back(std::to_string(n));
+    return words;
+  });
 }
 
 }  // namespace kindling

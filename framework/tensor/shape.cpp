@@ -23,11 +23,10 @@ int Shape::axis(int i) const {
 }
 
 Shape Shape::with(int i, int64_t size) const {
-  Shape result = *this;
-  ENSURE(size >= 0 && size <= std::numeric_limits<int32_t>::max(),
-         "shape: a dimension of size {}; it must be 0 to 2^31 - 1", size);
-  result.sizes_[size_t(axis(i))] = int32_t(size);
-  return result;
+  std::array<int64_t, kMaxRank> sizes{};
+  std::copy(begin(), end(), sizes.begin());
+  sizes[size_t(axis(i))] = size;
+  return Shape(std::span(sizes).first(size_t(rank_)));
 }
 
 Shape Shape::without(int i) const {
@@ -58,7 +57,7 @@ Shape broadcast(const char* op, const Shape& a, const Shape& b) {
     ENSURE(m == n || m == 1 || n == 1, "{}: shapes {} and {} do not broadcast", op, a, b);
     sizes[size_t(rank - i)] = m == 1 ? n : m;
   }
-  return Shape(std::span<const int64_t>(sizes.data(), size_t(rank)));
+  return Shape(std::span(sizes).first(size_t(rank)));
 }
 
 std::array<int64_t, kMaxRank> strides_of(const Shape& shape) {

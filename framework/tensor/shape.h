@@ -28,11 +28,9 @@ class Shape {
   const int32_t* begin() const { return sizes_.data(); }
   const int32_t* end() const { return sizes_.data() + rank_; }
   bool operator==(const Shape& other) const {  // the default calls memcmp, 20 ns in a graph node
-    if (rank_ != other.rank_) return false;
-    for (int i = 0; i < rank_; ++i) {
-      if (sizes_[size_t(i)] != other.sizes_[size_t(i)]) return false;
-    }
-    return true;
+    bool same = rank_ == other.rank_;
+    for (int i = 0; same && i < rank_; ++i) same = sizes_[size_t(i)] == other.sizes_[size_t(i)];
+    return same;
   }
 
   Shape with(int i, int64_t size) const;      // dimension i replaced
@@ -59,8 +57,7 @@ std::array<int64_t, kMaxRank> strides_of(const Shape& shape);
 template <> struct fmt::formatter<kindling::Shape> {
   constexpr auto parse(format_parse_context& context) { return context.begin(); }
   template <class Context> auto format(const kindling::Shape& shape, Context& context) const {
-    auto out = context.out();
-    for (char c : shape.str()) *out++ = c;
-    return out;
+    const std::string text = shape.str();
+    return std::copy(text.begin(), text.end(), context.out());
   }
 };

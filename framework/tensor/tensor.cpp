@@ -16,8 +16,7 @@ real Tensor::item() const {
 real Tensor::at(std::initializer_list<int64_t> index) const {
   ENSURE(int(index.size()) == rank(), "at: {} indices for shape {}", index.size(), shape_);
   int64_t offset = 0;
-  int i = 0;
-  for (int64_t k : index) {
+  for (int i = 0; int64_t k : index) {
     ENSURE(k >= 0 && k < shape_[i], "at: index {} in dimension {} of {}", k, i, shape_);
     offset = offset * shape_[i++] + k;
   }
@@ -70,20 +69,6 @@ Tensor tensor(const Shape& shape, std::span<const double> values) {
 
 Tensor tensor(const Shape& shape, std::initializer_list<double> values) {
   return tensor(shape, std::span<const double>(values.begin(), values.size()));
-}
-
-Tensor arange(int64_t n) {
-  Tensor t({n});
-  real* out = t.mutable_data();
-  for (int64_t i = 0; i < n; ++i) out[i] = real(i);
-  return t;
-}
-
-Tensor eye(int64_t n) {
-  Tensor t = zeros({n, n});
-  real* out = t.mutable_data();
-  for (int64_t i = 0; i < n; ++i) out[i * (n + 1)] = 1;
-  return t;
 }
 
 Tensor uniform(const Shape& shape, Random& random, double low, double high) {

@@ -78,8 +78,6 @@ Tensor full(const Shape& shape, double value);
 Tensor scalar(double value);                                        // shape []
 Tensor tensor(const Shape& shape, std::span<const double> values);  // row by row; counts must agree
 Tensor tensor(const Shape& shape, std::initializer_list<double> values);
-Tensor arange(int64_t n);  // 0, 1, ..., n-1
-Tensor eye(int64_t n);     // [n, n]
 // In [low, high).
 Tensor uniform(const Shape& shape, Random& random, double low = 0, double high = 1);
 Tensor normal(const Shape& shape, Random& random, double mean = 0, double deviation = 1);

@@ -26,50 +26,43 @@ void on_ctrl_c(int) {
 // " Did you mean --epochs?": the name that begins like `given` for the most letters, an option for
 // more than half of them, or nothing.
 std::string nearest(const std::string& given, const std::vector<std::string>& names) {
-  size_t most = given.starts_with("--") ? std::max<size_t>(given.size() / 2, 2) : 1;
-  std::string hint;
-  for (const std::string& name : names) {
-    const auto differs = std::mismatch(given.begin(), given.end(), name.begin(), name.end()).first;
-    const auto common = size_t(differs - given.begin());
-    if (common > most) most = common, hint = fmt::format(" Did you mean {}?", name);
-  }
-  return hint;
+  const auto common = [&](const std::string& name) {
+    return size_t(std::ranges::mismatch(given, name).in1 - given.begin());
+  };
+  const std::string best = std::ranges::max(names, {}, common);
+  const size_t few = given.starts_with("--") ? std::max<size_t>(given.size() / 2, 2) : 1;
+  return common(best) > few ? fmt::format(" Did you mean {}?", best) : "";
 }
 
 }  // namespace
 
 // ---- Declaring ----------------------------------------------------------------------------------
 
-Cli::Cli(std::string lesson, std::string about)
-    : lesson_(std::move(lesson)), about_(std::move(about)) {}
-
-void Cli::choice(const std::string& name, std::string& value,
-                 const std::vector<std::string>& choices, const std::string& help) {
-  own_.push_back({name, "NAME", help, &value, Effect::off_band, {}, choices});
-}
-void Cli::data_choice(const std::vector<std::string>& choices) {
-  data_choices_ = choices, shared.data = choices.at(0);
-}
-
-std::vector<Cli::Option> Cli::shared_options() {
+Cli::Cli(std::string lesson_name, std::string one_line)
+    : lesson(std::move(lesson_name)), about(std::move(one_line)) {
   SharedOptions& s = shared;
-  using E = Effect;
-  return {
-      {"--seed", "N", "all random numbers follow from it", &s.seed, E::inside_band},
-      {"--threads", "N", "processors to use; 0: all of them", &s.threads, E::none, {0, 1024}},
-      {"--isa", "NAME", "instruction set of the kernels: scalar, avx2, ...", &s.isa, E::none},
-      {"--quick", "", "a small version that ends within a minute", &s.quick, E::other_band},
-      {"--epochs", "N", "passes over the data", &s.epochs, E::off_band, {1, 1e6}},
-      {"--batch", "N", "samples in a step", &s.batch, E::off_band, {1, 1e6}},
-      {"--lr", "N", "learning rate", &s.lr, E::off_band, {0, 1e6}},
-      {"--data", "NAME", "data set", &s.data, E::other_band, {}, data_choices_},
-      {"--out", "FOLDER", "folder for the run folders", &s.out, E::none},
-      {"--resume", "FOLDER", "go on with a run; give the options it had", &s.resume, E::none},
-      {"--record", "FILE", "append the result to a file of records", &s.record, E::none},
-      {"--profile", "", "time, FLOPs and bytes of every operation", &s.profile, E::none},
-      {"--graph", "", "draw the graph of one step", &s.graph, E::none},
-      {"--no-color", "", "plain text on a terminal too", &s.no_color, E::none},
+  options_ = {
+      {"--help", "", "show this text", &s.help, none},
+      {"--seed", "N", "all random numbers follow from it", &s.seed, inside_band},
+      {"--threads", "N", "processors to use; 0: all of them", &s.threads, none, {0, 1024}},
+      {"--isa", "NAME", "instruction set of the kernels: scalar, avx2, ...", &s.isa, none},
+      {"--quick", "", "a small version that ends within a minute", &s.quick, other_band},
+      {"--epochs", "N", "passes over the data", &s.epochs, off_band, {1, 1e6}},
+      {"--batch", "N", "samples in a step", &s.batch, off_band, {1, 1e6}},
+      {"--lr", "N", "learning rate", &s.lr, off_band, {0, 1e6}},
+      {"--data", "NAME", "data set", &s.data, other_band},
+      {"--out", "FOLDER", "folder for the run folders", &s.out, none},
+      {"--resume", "FOLDER", "go on with a run; give the options it had", &s.resume, none},
+      {"--record", "FILE", "append the result to a file of records", &s.record, none},
+      {"--profile", "", "time, FLOPs and bytes of every operation", &s.profile, none},
+      {"--graph", "", "draw the graph of one step", &s.graph, none},
+      {"--no-color", "", "plain text on a terminal too", &s.no_color, none},
   };
+}
+
+void Cli::data_choice(const std::vector<std::string>& choices) {
+  std::ranges::find(options_, "--data", &Option::name)->choices = choices;
+  shared.data = choices.at(0);
 }
 
 // ---- Reading ------------------------------------------------------------------------------------
@@ -79,7 +72,7 @@ std::string Cli::Option::text() const {
 }
 
 void Cli::Option::set(const std::string& word) {
-  if (!choices.empty() && std::find(choices.begin(), choices.end(), word) == choices.end()) {
+  if (!choices.empty() && !std::ranges::count(choices, word)) {
     throw UsageError(fmt::format("{}: '{}' is none of {}.{}", name, word, fmt::join(choices, ", "),
                                  nearest(word, choices)));
   }
@@ -89,55 +82,44 @@ void Cli::Option::set(const std::string& word) {
     } else if constexpr (std::is_same_v<Value, std::string>) {
       *variable = word;
     } else {
-      Value number{};
       const char* const end = word.data() + word.size();
-      const auto [stop, error] = std::from_chars(word.data(), end, number);
-      const bool whole_word = error == std::errc() && stop == end;
-      // NaN fails both comparisons.
-      if (!whole_word || !(double(number) >= range.low && double(number) <= range.high)) {
-        throw UsageError(fmt::format(
-            "{}: '{}' is not a {}number {}", name, word, std::is_integral_v<Value> ? "whole " : "",
-            range.high < Range{}.high ? fmt::format("from {} to {}", range.low, range.high)
-                                      : fmt::format("of at least {}", range.low)));
-      }
-      *variable = number;
+      const auto [stop, error] = std::from_chars(word.data(), end, *variable);
+      const auto number = double(*variable);  // NaN fails both comparisons
+      if (error == std::errc() && stop == end && number >= range.low && number <= range.high)
+        return;
+      throw UsageError(fmt::format(
+          "{}: '{}' is not a {}number {}", name, word, std::is_integral_v<Value> ? "whole " : "",
+          range.high < Range{}.high ? fmt::format("from {} to {}", range.low, range.high)
+                                    : fmt::format("of at least {}", range.low)));
     }
   };
   std::visit(assign, value);
 }
 
 bool Cli::parse(int argc, const char* const* argv) {
-  all_ = shared_options();
-  for (auto* list : {&all_, &own_}) {
-    for (Option& option : *list) option.initial = option.text();
-  }
-  std::erase_if(all_, [](const Option& o) {
-    return o.effect >= Effect::other_band && (o.initial == "0" || o.initial.empty());
+  for (Option& option : options_) option.initial = option.text();
+  std::erase_if(options_, [](const Option& o) {  // what this lesson does not have
+    return !o.of_lesson && o.effect >= other_band && (o.initial == "0" || o.initial.empty());
   });
-  all_.insert(all_.end(), own_.begin(), own_.end());
-  std::vector<std::string> names = {"--help"};
-  for (const Option& option : all_) names.push_back(option.name);
-
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i], name = word.substr(0, word.find('='));
-    const bool joined = name.size() < word.size();
-    if (name == "--help" || name == "-h") {
-      fmt::print("{}", help());
-      return false;
-    }
-    const auto option =
-        std::find_if(all_.begin(), all_.end(), [&](const Option& o) { return o.name == name; });
-    if (option == all_.end()) {
+    const auto option = std::ranges::find(options_, name, &Option::name);
+    if (option == options_.end()) {
+      std::vector<std::string> names;
+      for (const Option& one : options_) names.push_back(one.name);
       throw UsageError(
           fmt::format("unknown option '{}'.{} See --help", name, nearest(name, names)));
     }
-    const bool flag = option->takes.empty();
+    const bool flag = option->takes.empty(), joined = name.size() < word.size();
     if (flag && joined) throw UsageError(name + " takes no value. See --help");
     if (!flag && !joined && (i + 1 == argc || std::string(argv[i + 1]).starts_with("--"))) {
-      throw UsageError(fmt::format("{} needs a value: {} {}", name, name, option->takes));
+      throw UsageError(fmt::format("{0} needs a value: {0} {1}", name, option->takes));
     }
     option->set(joined ? word.substr(name.size() + 1) : flag ? "" : argv[++i]);
+    if (shared.help) fmt::print("{}", help());
+    if (shared.help) return false;
   }
+  if (shared.out.empty()) throw UsageError("--out: '' is no folder. See --help");
   if (shared.threads > 0) set_threads(int(shared.threads));
   if (!shared.isa.empty()) set_isa(shared.isa);
   return true;
@@ -146,11 +128,10 @@ bool Cli::parse(int argc, const char* const* argv) {
 // ---- Telling ------------------------------------------------------------------------------------
 
 std::string Cli::help() const {
-  std::string text = fmt::format("{0}: {1}\n\nusage: lesson-{0} [options]\n\n", lesson_, about_);
-  text += fmt::format("  {:20}show this text\n", "--help");
-  for (size_t i = 0; i < all_.size(); ++i) {
-    const Option& o = all_[i];
-    if (i + own_.size() == all_.size()) text += "\nOptions of this lesson:\n\n";
+  std::string text = fmt::format("{0}: {1}\n\nusage: lesson-{0} [options]\n\n", lesson, about);
+  bool own = false;
+  for (const Option& o : options_) {
+    if (o.of_lesson && !std::exchange(own, true)) text += "\nOptions of this lesson:\n\n";
     text += fmt::format("  {:19} {}", o.name + " " + o.takes, o.help);
     if (!o.choices.empty()) text += fmt::format(":\n{:22}{}", "", fmt::join(o.choices, ", "));
     const bool shows_default = !o.takes.empty() && !o.initial.empty();
@@ -161,7 +142,7 @@ std::string Cli::help() const {
 
 std::string Cli::listed(Effect at_least, bool unchanged) const {
   std::string text;
-  for (const Option& option : all_) {
+  for (const Option& option : options_) {
     const bool flag = option.takes.empty(), same = option.text() == option.initial;
     if (option.effect < at_least || (same && (flag || !unchanged))) continue;
     text += (text.empty() ? "" : " ") + option.name + (flag ? "" : " " + option.text());
@@ -173,20 +154,21 @@ bool interrupted() { return ctrl_c; }
 
 int lesson_main(int argc, const char* const* argv, Cli& cli, const std::function<Exit()>& body) {
   ctrl_c = false;
-  signal(SIGINT, on_ctrl_c);
+  for (int number : {SIGINT, SIGTERM}) signal(number, on_ctrl_c);
   try {
     if (!cli.parse(argc, argv)) return int(Exit::pass);
-    fmt::print("{} · seed {} · {} {} · {}{}\n", cli.lesson(), cli.shared.seed, threads(),
-               threads() == 1 ? "thread" : "threads", kernels().name,
-               cli.shared.data.empty() ? "" : " · data " + cli.shared.data);
+    const SharedOptions& shared = cli.shared;
+    fmt::print("{} · seed {} · {} thread{} · {}{}{}\n", cli.lesson, shared.seed, threads(),
+               threads() == 1 ? "" : "s", kernels().name, shared.data.empty() ? "" : " · data ",
+               shared.data);
     std::optional<Profiler> profiler;
-    if (cli.shared.profile) profiler.emplace();
+    if (shared.profile) profiler.emplace();
     const Exit code = body();
     if (profiler) fmt::print("\n{}", profiler->table());
     return int(code);
   } catch (const std::exception& error) {
     std::fflush(stdout);
-    fmt::print(stderr, "{}: {}\n", cli.lesson(), error.what());
+    fmt::print(stderr, "{}: {}\n", cli.lesson, error.what());
     if (dynamic_cast<const UsageError*>(&error)) return int(Exit::usage);
     if (dynamic_cast<const DataMissing*>(&error)) return int(Exit::data_missing);
     if (dynamic_cast<const Interrupted*>(&error)) return int(Exit::interrupted);

@@ -24,7 +24,7 @@ struct SharedOptions {
   std::string out = "out";
   std::string resume;  // a run folder to go on with
   std::string record;  // a file that gets one line with the result (make record)
-  bool profile = false, graph = false, no_color = false;
+  bool profile = false, graph = false, no_color = false, help = false;
 };
 
 // What a number may be, both ends included. Infinity and NaN never are.
@@ -38,6 +38,7 @@ class Cli {
   Cli(std::string lesson, std::string about);  // "02-perceptron", one line
   Cli(const Cli&) = delete;                    // options point to `shared`
 
+  const std::string lesson, about;
   SharedOptions shared;
 
   // Options of this lesson; `name` is written as on the command line: "--hidden".
@@ -45,51 +46,50 @@ class Cli {
   template <class Value>
   void option(const std::string& name, Value& value, const std::string& help, Range range = {}) {
     const char* const takes = std::is_same_v<Value, bool> ? "" : "N";
-    own_.push_back({name, takes, help, &value, Effect::off_band, range});
+    options_.push_back({name, takes, help, &value, off_band, range, {}, true});
   }
   void choice(const std::string& name, std::string& value, const std::vector<std::string>& choices,
-              const std::string& help);
+              const std::string& help) {
+    options_.push_back({name, "NAME", help, &value, off_band, {}, choices, true});
+  }
   void data_choice(const std::vector<std::string>& choices);  // of --data; the first is the default
 
   // Throws UsageError for what it does not know; answers --help itself and returns false. Applies
   // --threads and --isa.
   bool parse(int argc, const char* const* argv);
 
-  const std::string& lesson() const { return lesson_; }
   std::string help() const;  // after parse
   // What the reader changed among the options that move a result off its band: "--epochs 1 --lr 0".
-  std::string changed() const { return listed(Effect::off_band, false); }
+  std::string changed() const { return listed(off_band, false); }
   // The same with the options that choose another band, --quick and --data: for a record.
-  std::string chosen() const { return listed(Effect::other_band, false); }
+  std::string chosen() const { return listed(other_band, false); }
   // Every option that a result may depend on, changed or not: for config.json.
-  std::string settings() const { return listed(Effect::inside_band, true); }
+  std::string settings() const { return listed(inside_band, true); }
 
  private:
   // What an option does to the result: nothing, what the band allows for, choose another band, or
   // move the result off its band.
-  enum class Effect { none, inside_band, other_band, off_band };
+  enum Effect { none, inside_band, other_band, off_band };
   struct Option {
     std::string name, takes, help;  // takes: "N"; empty for a flag
     std::variant<uint64_t*, int64_t*, double*, std::string*, bool*> value;
-    Effect effect = Effect::off_band;
+    Effect effect;
     Range range = {};
     std::vector<std::string> choices = {};  // empty: any value
+    bool of_lesson = false;                 // not one that all lessons share
     std::string initial = {};               // the value before parse
 
     std::string text() const;
     void set(const std::string& text);
   };
-  std::vector<Option> shared_options();
   std::string listed(Effect at_least, bool unchanged) const;
 
-  const std::string lesson_, about_;
-  std::vector<std::string> data_choices_;
-  std::vector<Option> own_, all_;  // all: the shared ones that this lesson has, and its own
+  std::vector<Option> options_;  // the shared ones that this lesson has, and its own
 };
 
 // What main() of a lesson does after it has declared its options: parse, print the header line, run
 // `body`, print the table of --profile, and turn exceptions into one line on stderr and the exit
-// code. Ctrl-C sets interrupted(); a second one ends the process.
+// code. Ctrl-C (or SIGTERM) sets interrupted(); a second one ends the process.
 int lesson_main(int argc, const char* const* argv, Cli& cli, const std::function<Exit()>& body);
 
 // True once Ctrl-C was pressed; training loops ask after each step, save, and throw Interrupted.

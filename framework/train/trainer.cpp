@@ -10,22 +10,22 @@
 namespace kindling {
 
 void fit(Module& model, Optimizer& optimizer, const Dataset& train, const Loss& loss_of,
-         const TrainerOptions& options, const Cli& cli, Report& report) {
-  Loader loader(train, {.batch = options.batch, .seed = options.seed});
+         const Cli& cli, Report& report, const TrainerOptions& options) {
+  const SharedOptions& shared = cli.shared;
+  Loader loader(train, {.batch = shared.batch, .seed = shared.seed});
   Training state{&model, &optimizer, &loader, options.ema, options.randoms};
   const std::string checkpoint = report.path("checkpoint.safetensors");
-  if (!cli.shared.resume.empty()) load_checkpoint(checkpoint, state);
+  if (!shared.resume.empty()) load_checkpoint(checkpoint, state);
   const std::vector<NamedTensor> weights = parameters(model);
   const double base_rate = optimizer.rate;
-  const int64_t steps = options.epochs * loader.batches();
+  const int64_t steps = shared.epochs * loader.batches();
   const int64_t steps_per_line = std::max<int64_t>(1, steps / 200);
-  double loss_sum = 0;
-  int64_t losses = 0;
+  double loss_sum = 0, losses = 0;
 
   model.train();
   Progress progress("training", steps - state.step);
-  while (loader.position().epoch < options.epochs) {
-    const int64_t epoch = loader.position().epoch + 1;
+  while (loader.position().epoch < shared.epochs) {
+    const auto epoch = double(loader.position().epoch + 1);
     while (const auto batch = loader.next()) {
       optimizer.rate = base_rate * options.schedule(state.step);
       const Tensor loss = loss_of(*batch);
@@ -33,9 +33,8 @@ void fit(Module& model, Optimizer& optimizer, const Dataset& train, const Loss& 
       ENSURE(std::isfinite(value),
              "training: the loss is {} at step {} of epoch {}. Try a smaller --lr", value,
              state.step, epoch);
-      if (cli.shared.graph && state.step == 0) {
-        progress.say(draw_graph(loss, report.path("graph")));
-      }
+      const bool draws = shared.graph && state.step == 0;
+      if (draws) progress.say(draw_graph(loss, report.path("graph")));
       loss.backward();
       if (options.clip_norm > 0) clip_gradients(weights, options.clip_norm);
       optimizer.step();
@@ -46,9 +45,9 @@ void fit(Module& model, Optimizer& optimizer, const Dataset& train, const Loss& 
       progress.step(batch->x.dim(0), value);
       loss_sum += value, ++losses;
       if (state.step % steps_per_line == 0) {
-        const double mean = std::exchange(loss_sum, 0) / double(std::exchange(losses, 0));
+        const double mean = std::exchange(loss_sum, 0) / std::exchange(losses, 0);
         const double step = double(state.step), rate = optimizer.rate;
-        report.metrics({{"step", step}, {"epoch", double(epoch)}, {"rate", rate}, {"loss", mean}});
+        report.metrics({{"step", step}, {"epoch", epoch}, {"rate", rate}, {"loss", mean}});
       }
       if (interrupted()) break;
     }

@@ -14,9 +14,6 @@
 namespace kindling {
 
 struct TrainerOptions {
-  int64_t epochs = 1;
-  int64_t batch = 128;
-  uint64_t seed = 1;
   Schedule schedule = constant_schedule();  // factor of the optimizer's rate, per step
   double clip_norm = 0;                     // 0: no clipping
   Ema* ema = nullptr;                       // updated after every step
@@ -26,11 +23,11 @@ struct TrainerOptions {
 // The loss of a batch: one number with a graph behind it.
 using Loss = std::function<Tensor(const Batch& batch)>;
 
-// epochs x batches of: schedule, forward, backward, clip, step, zero_grad. Shows progress, writes
+// --epochs x batches of: schedule, forward, backward, clip, step, zero_grad. Shows progress, writes
 // about 200 lines of metrics.csv (step, epoch, rate, and the loss averaged since the line before),
 // writes checkpoint.safetensors after every epoch and on Ctrl-C (then throws Interrupted), and goes
 // on from it with --resume. --graph draws the first step. Throws when a loss is not finite.
 void fit(Module& model, Optimizer& optimizer, const Dataset& train, const Loss& loss_of,
-         const TrainerOptions& options, const Cli& cli, Report& report);
+         const Cli& cli, Report& report, const TrainerOptions& options = {});
 
 }  // namespace kindling

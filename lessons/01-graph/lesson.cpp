@@ -114,8 +114,8 @@ void draw_errors(const std::vector<double>& points, Report& report) {
       {"central, float", large_steps,
        error_by_step<float>(central, f, exact, points, large_steps)}};
   Chart chart{"Error of a difference quotient of (x + 1) sin x", "step h", "relative error"};
-  chart.x_scale = chart.y_scale = Scale::log;
-  write_picture(report.path("gradient-check.svg"), line_chart(chart, series));
+  chart.log_x = chart.log_y = true;
+  write_file(report.path("gradient-check.svg"), line_chart(chart, series));
 
   const size_t best = size_t(std::min_element(errors.begin(), errors.end()) - errors.begin());
   fmt::print("\n   {}: smallest at h = {:.0e}\n", report.path("gradient-check.svg"), steps[best]);
@@ -247,7 +247,7 @@ void descend(const std::string& bug, const SharedOptions& options, Report& repor
   fmt::print("   {:>5}{:>12}{:>9.4f}{:>9.4f}   the least squares, solved for\n", "", "", best.a,
              best.b);
   const Chart chart{"a x + b x^3 learns sin(pi x)", "x", "y"};
-  write_picture(report.path("fit.svg"), line_chart(chart, curves));
+  write_file(report.path("fit.svg"), line_chart(chart, curves));
   fmt::print("   {}\n", report.path("fit.svg"));
   report.claim("gradient descent arrives at the least squares",
                near(a.item(), best.a, 1e-3) && near(b.item(), best.b, 1e-3));

@@ -7,38 +7,48 @@
 #include <vector>
 
 #include "02-perceptron/perceptron.h"
+#include "02-perceptron/pictures.h"
 #include "kindling.h"
 
 namespace lesson02 {
 
-inline constexpr kindling::Plane kPlane{.x_low = -0.5, .x_high = 4.5, .y_low = -0.5, .y_high = 4.5};
+inline constexpr Plane kPlane{.x_low = -0.5, .x_high = 4.5, .y_low = -0.5, .y_high = 4.5};
 
-inline std::vector<Sample> make_blobs(uint64_t seed) {
-  kindling::Random random(seed, 2);
-  const kindling::Points p = kindling::blobs(200, 1.3, 1.3, 3.2, 3.2, 0.32, random);
+// Two round clouds around these centres; both classes have n / 2 samples.
+inline std::vector<Sample> clouds(int n, std::array<double, 2> centre0,
+                                  std::array<double, 2> centre1, double deviation,
+                                  kindling::Random& random) {
   std::vector<Sample> samples;
-  for (int64_t i = 0; i < p.labels.size(); ++i) {
-    samples.push_back({{p.x.at({i, 0}), p.x.at({i, 1})}, p.labels[i]});
+  for (int i = 0; i < n; ++i) {
+    const auto& centre = i % 2 ? centre1 : centre0;
+    const double x = centre[0] + deviation * random.normal();
+    const double y = centre[1] + deviation * random.normal();
+    samples.push_back({{x, y}, i % 2});
   }
   return samples;
 }
 
-inline kindling::Image draw(const Perceptron& unit, const std::vector<Sample>& samples) {
+inline std::vector<Sample> make_blobs(uint64_t seed) {
+  kindling::Random random(seed, 2);
+  return clouds(200, {1.3, 1.3}, {3.2, 3.2}, 0.32, random);
+}
+
+inline Image draw(const Perceptron& unit, const std::vector<Sample>& samples) {
   const double length = std::hypot(unit.w[0], unit.w[1]) + 1e-9;
-  const auto centres = kindling::pixel_centres(kPlane);
+  const auto centres = pixel_centres(kPlane);
   std::vector<kindling::real> scores;
   for (size_t i = 0; i < centres.size(); i += 2) {
     const double distance = unit.score({centres[i], centres[i + 1]}) / length;  // from the line
     scores.push_back(kindling::real(std::tanh(2 * distance)));
   }
-  std::vector<kindling::Dot> dots;
+  std::vector<Dot> dots;
   for (const Sample& s : samples) dots.push_back({s.x[0], s.x[1], s.target});
-  return kindling::decision_picture(kPlane, scores, dots);
+  return decision_picture(kPlane, scores, dots);
 }
 
 // Trains one perceptron; `strip` gets a picture at the start and after 1, 2, 4, 8, ... mistakes.
 inline Perceptron learn_blobs(const std::vector<Sample>& samples, bool with_bias,
-                              std::vector<kindling::Image>& strip) {
+                              std::vector<Image>& strip) {
   Perceptron unit;
   unit.with_bias = with_bias;
   strip.push_back(draw(unit, samples));
@@ -54,14 +64,14 @@ inline Perceptron learn_blobs(const std::vector<Sample>& samples, bool with_bias
 
 inline void blobs(kindling::Report& report, uint64_t seed, bool no_bias) {
   const auto samples = make_blobs(seed);
-  std::vector<kindling::Image> strip, strip_without;
+  std::vector<Image> strip, strip_without;
   const Perceptron with = learn_blobs(samples, !no_bias, strip);
   const Perceptron without = learn_blobs(samples, false, strip_without);
-  const auto row = [](const std::vector<kindling::Image>& images) {
-    return kindling::grid(images, {.columns = int(images.size()), .padding = 6});
+  const auto row = [](const std::vector<Image>& images) {
+    return encode_png(kindling::grid(images, {.columns = int(images.size()), .padding = 6}));
   };
-  kindling::write_picture(report.path("boundary.png"), row({strip.back(), strip_without.back()}));
-  kindling::write_picture(report.path("learning.png"), row(strip));
+  kindling::write_file(report.path("boundary.png"), row({strip.back(), strip_without.back()}));
+  kindling::write_file(report.path("learning.png"), row(strip));
   report.claim("the unit draws a line that puts every blob sample on its side",
                right_answers(with, samples) == int(samples.size()));
   report.claim("without a bias the line must pass through the origin, and cannot",

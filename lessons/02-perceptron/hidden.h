@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "02-perceptron/gates.h"
+#include "02-perceptron/pictures.h"
 #include "kindling.h"
 
 namespace lesson02 {
@@ -55,9 +56,8 @@ inline void xor_gate(kindling::Report& report, uint64_t seed) {
   Tensor points({int64_t(centres.size()) / 2, 2});
   std::copy(centres.begin(), centres.end(), points.mutable_data());
   const Tensor scores = affine(sigmoid(network(points)), 2, -1);
-  write_picture(
-      report.path("xor.png"),
-      decision_picture(plane, scores.values(), {{0, 0, 0}, {0, 1, 1}, {1, 0, 1}, {1, 1, 0}}));
+  const std::vector<Dot> truth = {{0, 0, 0}, {0, 1, 1}, {1, 0, 1}, {1, 1, 0}};
+  write_file(report.path("xor.png"), encode_png(decision_picture(plane, scores.values(), truth)));
 }
 
 // The first loss of a classifier that knows nothing but its bias, on 900 positive of 1,000 samples.

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "02-perceptron/pictures.h"
+#include "02-perceptron/stroke_digits.h"
 #include "kindling.h"
 
 namespace lesson02 {
@@ -92,15 +94,15 @@ inline Answers answer(kindling::Sequential& model, const kindling::Dataset& data
 inline void draw_results(kindling::Report& report, kindling::Sequential& model,
                          const kindling::ImageSet& test, const Answers& a) {
   using namespace kindling;
-  const int64_t classes = int64_t(test.classes().size());
-  const int h = int(test.image()[0]), w = int(test.image()[1]);
+  const int64_t classes = int64_t(test.classes.size());
+  const int h = int(test.image[0]), w = int(test.image[1]);
 
   std::vector<int64_t> counts(size_t(classes * classes));
   for (size_t i = 0; i < a.predicted.size(); ++i) {
-    ++counts[size_t(test.labels()[i] * classes + a.predicted[i])];
+    ++counts[size_t(test.labels[i] * classes + a.predicted[i])];
   }
-  write_picture(report.path("confusion.svg"),
-                confusion_matrix("Test images: true class and prediction", test.classes(), counts));
+  write_file(report.path("confusion.svg"),
+             confusion_matrix("Test images: true class and prediction", test.classes, counts));
 
   // The test images the model is most surely wrong about.
   std::vector<size_t> order(a.loss.size());
@@ -113,12 +115,11 @@ inline void draw_results(kindling::Report& report, kindling::Sequential& model,
   for (size_t k = 0; k < shown; ++k) {
     const auto pixels = test.pixels(int64_t(order[k]));
     const std::vector<real> values(pixels.begin(), pixels.end());
-    images.push_back(to_images(values, h, w, int(test.image()[2]), 0, 255).at(0));
-    captions.push_back(fmt::format("{}\ntaken for {}",
-                                   test.classes()[size_t(test.labels()[order[k]])],
-                                   test.classes()[size_t(a.predicted[order[k]])]));
+    images.push_back(to_images(values, h, w, int(test.image[2]), 0, 255).at(0));
+    captions.push_back(fmt::format("{}\ntaken for {}", test.classes[size_t(test.labels[order[k]])],
+                                   test.classes[size_t(a.predicted[order[k]])]));
   }
-  write_picture(
+  write_file(
       report.path("most-wrong.svg"),
       image_table("Most wrong: the label, and what the model took it for", images, captions, 8));
 
@@ -130,8 +131,8 @@ inline void draw_results(kindling::Report& report, kindling::Sequential& model,
   for (size_t i = 0; i < units; ++i) {
     filters.push_back(weight_images(weight.values().subspan(i * pixels, pixels), h, w).at(0));
   }
-  write_picture(report.path("weights.png"),
-                grid(filters, {.columns = 10, .scale = 2, .padding = 6}));
+  const Image weights = grid(filters, {.columns = 10, .scale = 2, .padding = 6});
+  write_file(report.path("weights.png"), encode_png(weights));
 }
 
 }  // namespace lesson02

@@ -72,7 +72,7 @@ void train_mlp(Sequential& model, const ImageSet& data, const Settings& settings
 
 void images(ImageData data, const Settings& settings, const Cli& cli, Report& report) {
   const SharedOptions& shared = cli.shared;
-  const std::string name = data.train.name();
+  const std::string name = data.train.name;
   // Recipes were chosen on the last 5,000 training images; the test set is read once, at the end.
   std::vector<int32_t> all(size_t(data.train.size()));
   std::iota(all.begin(), all.end(), 0);
@@ -83,14 +83,18 @@ void images(ImageData data, const Settings& settings, const Cli& cli, Report& re
     data.train = data.train.subset(samples.first(std::min<size_t>(10000, all.size())));
   if (settings.shuffle_labels) {
     Random random(shared.seed, 7);
-    data.train.shuffle_labels(random);
+    std::vector<int32_t> shuffled;
+    for (int32_t i : permutation(data.train.size(), random)) {
+      shuffled.push_back(data.train.labels[size_t(i)]);
+    }
+    data.train.labels = shuffled;
   }
   fmt::print("\n{}: {} training and {} {} images of {}\n", name, data.train.size(),
-             data.test.size(), settings.validate ? "held-out" : "test", data.train.image());
+             data.test.size(), settings.validate ? "held-out" : "test", data.train.image);
 
   Random random(shared.seed);
-  Sequential model = lesson02::make_mlp(data.train.image().elements(), settings.hidden,
-                                        int64_t(data.train.classes().size()), random);
+  Sequential model = lesson02::make_mlp(data.train.image.elements(), settings.hidden,
+                                        int64_t(data.train.classes.size()), random);
   train_mlp(model, data.train, settings, cli, report);
   const lesson02::Answers answers = lesson02::answer(model, data.test);
   lesson02::draw_results(report, model, data.test, answers);

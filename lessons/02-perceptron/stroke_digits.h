@@ -1,16 +1,16 @@
-// Digits drawn from strokes, and clouds of points. Page: docs/data.md
-#include "data/generated.h"
+// Digits drawn from strokes: images that need no files. Page: docs/data.md
+#pragma once
 
+#include <numbers>
 #include <sstream>
 
-#include "base/parallel.h"
+#include "kindling.h"
 
-namespace kindling {
-namespace {
+namespace lesson02 {
 
-constexpr int kSide = 28;       // pixels
-constexpr double kHeight = 20;  // of an upright digit, in pixels
-constexpr double kPi = 3.14159265358979323846;
+inline constexpr int kSide = 28;       // pixels
+inline constexpr double kHeight = 20;  // of an upright digit, in pixels
+inline constexpr double kPi = std::numbers::pi;
 
 struct Point {
   double x, y;  // in the unit square, y downwards, or in pixels
@@ -18,7 +18,7 @@ struct Point {
 using Stroke = std::vector<Point>;  // a smooth curve through these points
 
 // How the pen moves for each digit: points xxyy in hundredths, "/" where it is lifted.
-constexpr std::array<const char*, 10> kPen = {
+inline constexpr std::array<const char*, 10> kPen = {
     "5005 2720 2050 2780 5095 7380 8050 7320 5005",
     "3325 5405 / 5405 5095",
     "2228 3310 5806 7425 6252 2293 / 2293 8092",
@@ -31,7 +31,7 @@ constexpr std::array<const char*, 10> kPen = {
     "7230 5606 2922 3447 5650 7230 / 7230 7062 5895",
 };
 
-std::vector<Stroke> strokes_of(const char* pen) {
+inline std::vector<Stroke> strokes_of(const char* pen) {
   std::vector<Stroke> strokes(1);
   std::istringstream words(pen);
   for (std::string word; words >> word;) {
@@ -47,7 +47,7 @@ std::vector<Stroke> strokes_of(const char* pen) {
 
 // Catmull and Rom's cubic from b to c, at t in 0 .. 1; a and d are the points before and after
 // ("A class of local interpolating splines", 1974).
-Point spline(Point a, Point b, Point c, Point d, double t) {
+inline Point spline(Point a, Point b, Point c, Point d, double t) {
   const auto mix = [t](double p, double q, double r, double s) {
     return q + t / 2 * (r - p + t * (2 * p - 5 * q + 4 * r - s + t * (3 * (q - r) + s - p)));
   };
@@ -57,7 +57,7 @@ Point spline(Point a, Point b, Point c, Point d, double t) {
 // How one writer writes: bends the unit square a little and puts it on the pixels.
 class Hand {
  public:
-  explicit Hand(Random& random)
+  explicit Hand(kindling::Random& random)
       : bend_x_(random.uniform(-.12, .12)),
         bend_y_(random.uniform(-.09, .09)),
         phase_x_(random.uniform()),
@@ -114,7 +114,8 @@ class Canvas {
   std::array<double, size_t{kSide} * kSide> squares_;
 };
 
-void draw_digit(const std::vector<Stroke>& strokes, Random& random, uint8_t* pixels) {
+inline void draw_digit(const std::vector<Stroke>& strokes, kindling::Random& random,
+                       uint8_t* pixels) {
   constexpr int kPieces = 6;  // straight pieces between two points of a stroke
   const Hand hand(random);
   const double radius = random.uniform(.7, 1.7), ink = random.uniform(180, 255);
@@ -141,48 +142,27 @@ void draw_digit(const std::vector<Stroke>& strokes, Random& random, uint8_t* pix
   }
 }
 
-ImageSet stroke_part(int64_t n, const Random& random) {
+inline kindling::ImageSet stroke_part(int64_t n, const kindling::Random& random) {
   std::vector<std::vector<Stroke>> digits;
   for (const char* pen : kPen) digits.push_back(strokes_of(pen));
   std::vector<uint8_t> pixels(size_t(n) * kSide * kSide);
   std::vector<int32_t> labels(size_t(n), 0);
-  parallel_for(n, 64, [&](int64_t begin, int64_t end) {
+  kindling::parallel_for(n, 64, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      Random of_image = random.fork(uint64_t(i));
+      kindling::Random of_image = random.fork(uint64_t(i));
       labels[size_t(i)] = int32_t(i % 10);
       draw_digit(digits[size_t(i % 10)], of_image, pixels.data() + i * kSide * kSide);
     }
   });
-  return ImageSet("stroke-digits", {kSide, kSide, 1}, std::move(pixels), std::move(labels),
-                  {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"});
+  return kindling::ImageSet("stroke-digits", {kSide, kSide, 1}, std::move(pixels),
+                            std::move(labels), {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"});
 }
 
-}  // namespace
-
-ImageData stroke_digits(int64_t train, int64_t test, uint64_t seed) {
-  ENSURE(train >= 1 && test >= 1,
-         "stroke_digits: {} training and {} test images; at least one each", train, test);
-  const Random random(seed);
-  ImageData data{stroke_part(train, random.fork(0)), stroke_part(test, random.fork(1))};
-  const ImageSet::Scale scale = data.train.measure();
-  data.train.set_scale(scale);
-  data.test.set_scale(scale);
-  return data;
+// Ten classes of stroke digits, 28x28x1, each with its own random slant, scale, rotation, place,
+// thickness and noise. The same seed gives the same images; train and test never share a stream.
+inline kindling::ImageData stroke_digits(int64_t train, int64_t test, uint64_t seed) {
+  const kindling::Random random(seed);
+  return kindling::scaled(stroke_part(train, random.fork(0)), stroke_part(test, random.fork(1)));
 }
 
-Points blobs(int64_t n, double centre0_x, double centre0_y, double centre1_x, double centre1_y,
-             double deviation, Random& random) {
-  ENSURE(n >= 2 && n % 2 == 0, "blobs: {} points cannot be two equal classes", n);
-  Points points{Tensor({n, 2}), Indices(Shape{n})};
-  real* x = points.x.mutable_data();
-  int32_t* label = points.labels.mutable_data();
-  for (int64_t i = 0; i < n; ++i) {
-    const bool second = i % 2 == 1;
-    *x++ = real((second ? centre1_x : centre0_x) + deviation * random.normal());
-    *x++ = real((second ? centre1_y : centre0_y) + deviation * random.normal());
-    *label++ = second;
-  }
-  return points;
-}
-
-}  // namespace kindling
+}  // namespace lesson02

@@ -1,0 +1,98 @@
+// What kernels are handed, and how they tell what they cost. A kernel is a loop over elements that
+// an operation runs; it sees raw pointers and sizes, no tensors. Page: docs/kernels.md
+#pragma once
+
+#include "base/real.h"
+
+namespace kindling {
+
+// clang-format off
+// Elementwise functions of one number and up to two constants, f(x; p, q): see elementwise.h.
+enum class Unary {
+  affine, exp, log, sqrt, square, abs, reciprocal, power, sin, cos, tanh, sigmoid, softplus, relu,
+  leaky_relu, clamp, erf, gelu, gelu_tanh, silu, count_
+};
+
+// Elementwise functions of two numbers. Those before `add` have slopes; of add to div, operations
+// know the gradient, and from `greater` on the result is 0 or 1 and has none.
+enum class Binary {
+  power, maximum, minimum, bce_with_logits, add, sub, mul, div, greater, less, equal, count_
+};
+// clang-format on
+
+// How a and b are walked to fill a dense y of shape sizes[0..rank): stride 0 repeats.
+struct Broadcast {
+  int rank = 1;
+  int64_t elements = 0;
+  std::array<int64_t, 6> sizes, a_strides, b_strides;  // set up to rank: zeroing costs 20 ns
+};
+
+// A matrix read in place: element (i, j) is data[i * row_stride + j * col_stride].
+struct Matrix {
+  const real* data;
+  int64_t rows, cols, row_stride, col_stride;
+  Matrix t() const { return {data, cols, rows, col_stride, row_stride}; }
+};
+
+// What a product does with each finished element of C = A B, in this order.
+struct Epilogue {
+  bool accumulate = false;     // C += A B
+  const real* bias = nullptr;  // one per column, added
+};
+
+// One parameter in one step of its optimizer, with the rate and the weight decay of its group.
+struct ParameterStep {
+  int64_t n, t;  // elements; the number of the step, 1 the first
+  real* w;
+  const real* g;                    // the gradient of w
+  std::array<real*, 2> state = {};  // what the optimizer remembers; null where it needs nothing
+  double rate, decay;
+  bool bias_or_norm;
+};
+
+// Options of the optimizers; formulas as PyTorch has them. In double, because 1 - 0.999 in float is
+// off by 1e-5 of itself.
+
+// g += decay w;  v = momentum v + g;  w -= rate v, or, Nesterov, w -= rate (g + momentum v)
+// (Sutskever et al., ICML 2013).
+struct SgdOptions {
+  double rate = 0.01, momentum = 0, decay = 0;
+  bool nesterov = false;
+};
+
+// m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2;
+// w -= rate m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon), t the number of the step.
+// Adam (1412.6980) adds decay w to g; AdamW (1711.05101), the default, takes rate decay w from w.
+struct AdamOptions {
+  double rate = 1e-3, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, decay = 0;
+  bool decoupled = true;        // AdamW
+  bool bias_correction = true;  // false: without the two 1 - beta^t, as BERT was trained
+};
+
+// g += decay w;  s = alpha s + (1 - alpha) g^2;
+// v = momentum v + g / (sqrt(s) + epsilon);  w -= rate v  (Tieleman and Hinton, lecture 6.5, 2012).
+struct RmsPropOptions {
+  double rate = 0.01, alpha = 0.99, epsilon = 1e-8, momentum = 0, decay = 0;
+  bool epsilon_inside_root = false;  // TensorFlow's sqrt(s + epsilon), as EfficientNet was trained
+};
+
+// LARS (1708.03888), in the form of MAE's linear probe (2111.06377, appendix A): g += decay w;
+// g *= trust |w| / |g|, unless one of the norms is 0; then steps with momentum as Sgd's. Bias and
+// norm parameters take plain momentum steps: no decay, no trust.
+struct LarsOptions {
+  double rate = 0.1, momentum = 0.9, decay = 0, trust = 0.001;
+};
+
+// What a kernel costs: floating-point operations and bytes it has to move.
+struct Cost {
+  int64_t flops = 0, bytes = 0;
+};
+
+// Where kernels add what they do; null unless somebody measures (autograd/profile.h).
+extern constinit thread_local Cost* running_cost;
+
+inline void count_cost(int64_t flops, int64_t bytes) {
+  if (running_cost) running_cost->flops += flops, running_cost->bytes += bytes;
+}
+
+}  // namespace kindling

@@ -157,30 +157,23 @@ struct Inputs : std::span<const Input> {
   Inputs(const std::vector<Input>& inputs) : span(inputs) {}
 };
 
-// A node with its closure; the edges lie behind it in the same block.
+// A node with its closure. Its edges lie behind it: it is made in a block of bytes(inputs).
 template <class Backward> class Operation final : public Node {
  public:
-  static Ref<Counted> create(const char* op, const Shape& shape, Inputs inputs,
-                             Backward&& backward) {
-    static_assert(sizeof(Operation) % alignof(Edge) == 0);
-    const size_t bytes = sizeof(Operation) + inputs.size() * sizeof(Edge);
-    return Ref<Counted>(new (memory::allocate(bytes))
-                            Operation(op, shape, bytes, inputs, std::move(backward)));
-  }
+  static size_t bytes(Inputs inputs) { return sizeof(Operation) + inputs.size() * sizeof(Edge); }
 
-  void backward(const Tensor& gy, Grads& grads) override { (*backward_)(gy, grads); }
-  void forget() override { Node::forget(), backward_.reset(); }
-
- private:
-  Operation(const char* op_name, const Shape& of_result, size_t bytes, Inputs inputs, Backward&& f)
-      : Node(op_name, of_result, bytes, {reinterpret_cast<Edge*>(this + 1), inputs.size()}),
+  Operation(const char* op_name, const Shape& of_result, Inputs inputs, Backward&& f)
+      : Node(op_name, of_result, bytes(inputs), {reinterpret_cast<Edge*>(this + 1), inputs.size()}),
         backward_(std::move(f)) {
     Edge* edge = edges.data();
     for (const auto& [node, storage] : inputs) {
       new (edge++) Edge{Ref<Node>(node), Ref<Storage>(storage), storage ? storage->version() : 0};
     }
   }
+  void backward(const Tensor& gy, Grads& grads) override { (*backward_)(gy, grads); }
+  void forget() override { Node::forget(), backward_.reset(); }
 
+ private:
   std::optional<Backward> backward_;
 };
 
@@ -207,8 +200,9 @@ Tensor record(const char* op, Inputs inputs, Value&& value, Backward backward) {
   }();
   if (!graph_state.recording || std::ranges::none_of(inputs, &Input::node)) return y;
   const auto attach = [&](auto&& f) {
-    y.set_history(
-        Operation<std::decay_t<decltype(f)>>::create(op, y.shape(), inputs, std::move(f)));
+    using Recorded = Operation<std::decay_t<decltype(f)>>;
+    void* block = memory::allocate(Recorded::bytes(inputs));
+    y.set_history(Ref<Counted>(new (block) Recorded(op, y.shape(), inputs, std::move(f))));
   };
   if constexpr (std::is_invocable_v<Backward&, const Tensor&, Grads&>) {
     attach(std::move(backward));

@@ -1,34 +1,16 @@
-// The whole framework, in the order of framework/ORDER: the one include of a lesson.
+// The whole framework, in the order of framework/ORDER: the one include of a lesson. What is not
+// named here is included by what is.
 #pragma once
 
-// clang-format off: the reading order, not the alphabet
-#include "autograd/graphviz.h"
-#include "autograd/node.h"
-#include "autograd/profile.h"
-#include "base/check.h"
+// clang-format off
 #include "base/file.h"
-#include "base/memory.h"
 #include "base/parallel.h"
-#include "base/random.h"
-#include "base/real.h"
-#include "data/dataset.h"
-#include "data/idx.h"
-#include "data/loader.h"
-#include "io/checkpoint.h"
-#include "io/picture.h"
-#include "io/safetensors.h"
 #include "kernels/dispatch.h"
-#include "nn/init.h"
-#include "nn/layers.h"
-#include "nn/module.h"
-#include "ops/ops.h"
-#include "optim/optimizer.h"
-#include "optim/schedule.h"
-#include "tensor/indices.h"
 #include "tensor/print.h"
-#include "tensor/shape.h"
-#include "tensor/tensor.h"
-#include "train/cli.h"
-#include "train/progress.h"
-#include "train/report.h"
+#include "autograd/profile.h"
+#include "autograd/graphviz.h"
+#include "nn/layers.h"
+#include "data/idx.h"
+#include "io/safetensors.h"
+#include "io/picture.h"
 #include "train/trainer.h"

@@ -195,7 +195,7 @@ void check_budgets(const std::vector<Source>& sources) {
 void check_op_rows(const std::vector<Source>& sources) {
   const std::string ops_file = "framework/ops/ops.h", table_file = "tests/f64/op_table.cpp";
   static const std::regex row(R"re(\{\s*"(\w+))re");
-  static const std::regex op(R"(^(?:Tensor|[\w:]+<Tensor>) (\w+)\()");
+  static const std::regex op(R"(^(?:inline )?(?:Tensor|[\w:]+<Tensor>) (\w+)\()");
   static const std::regex no_gradient("no gradient", std::regex::icase);
   std::set<std::string> rows;
   for (const Source& source : sources) {

@@ -187,7 +187,8 @@ TEST_CASE("parts may be left out, on both sides", "[checkpoint]") {
   CHECK(only_model.step == 7);
   CHECK(std::ranges::equal(parameters(other.model)[0].tensor.values(),
                            parameters(run.model)[0].tensor.values()));
-  CHECK_THROWS_WITH(run.load(path), ContainsSubstring(" missing (") && ContainsSubstring("optimizer."));
+  CHECK_THROWS_WITH(run.load(path),
+                    ContainsSubstring(" missing (") && ContainsSubstring("optimizer."));
 }
 
 TEST_CASE("a checkpoint that does not fit changes nothing", "[checkpoint]") {

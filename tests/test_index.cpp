@@ -42,7 +42,7 @@ TEST_CASE("picking by index says what is wrong", "[index]") {
   CHECK_THROWS_WITH(pick(x, {0, 3}), "pick: index 3 at position 1 is not in 0..2");
   CHECK_THROWS_WITH(one_hot({5}, 5), "one_hot: index 5 at position 0 is not in 0..4");
   CHECK_THROWS_WITH(pick(x, {0}),
-                    "pick: x [2, 3] needs two dimensions and one index per row, got [1]");
+                    "pick: x [2, 3] needs one index for each place without axis 1, got [1]");
   CHECK_THROWS_WITH(embedding(zeros({3}), {0}), "embedding: weight [3] is not [vocabulary, D]");
   CHECK_THROWS_WITH(gather(scalar(1), {0}), "gather: x is a single number");
 }

@@ -14,7 +14,10 @@ Loader::Loader(const Dataset& data, const LoaderOptions& options) : data_(data),
   thread_ = std::jthread([this](const std::stop_token& stop) {
     run_serially();
     std::unique_lock lock(mutex_);
-    while (changed_.wait(lock, stop, [&] { return task_.valid(); })) std::exchange(task_, {})();
+    while (changed_.wait(lock, stop, [&] { return requested_; })) {
+      requested_ = false;
+      task_();
+    }
   });
 }
 
@@ -43,12 +46,11 @@ void Loader::seek(const Position& position) {
 // then: what was requested before has been taken, or seek has waited for it.
 void Loader::request(Position p) {
   if (p.batch == batches_) p = {p.epoch + 1, 0};
-  std::packaged_task<Batch()> task([this, p] { return prepare(p); });
-  next_ = task.get_future();
-  if (!options_.ahead) return task();
   std::lock_guard lock(mutex_);
-  task_ = std::move(task);
-  changed_.notify_one();
+  task_ = std::packaged_task<Batch()>([this, p] { return prepare(p); });
+  next_ = task_.get_future();
+  requested_ = options_.ahead;
+  options_.ahead ? changed_.notify_one() : task_();
 }
 
 // Batch p.batch of epoch p.epoch: a function of the seed and p alone. Called by one thread: the

@@ -47,10 +47,11 @@ class Loader {
   std::vector<int32_t> order_;  // of the samples in ordered_epoch_
   int64_t ordered_epoch_ = -1;
 
-  std::future<Batch> next_;  // has been requested
-  std::mutex mutex_;         // guards task_
+  std::mutex mutex_;  // guards task_ and requested_
   std::condition_variable_any changed_;
-  std::packaged_task<Batch()> task_;  // what the thread shall do
+  std::packaged_task<Batch()> task_;  // the last request
+  bool requested_ = false;            // the thread has not yet begun with it
+  std::future<Batch> next_;           // its result
   std::jthread thread_;               // last: it ends before what it works on goes
 };
 

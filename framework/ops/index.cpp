@@ -1,6 +1,5 @@
 // Picking by index: gather, pick, embedding, one_hot. Page: docs/ops.md
 #include "ops/ops.h"
-#include "ops/values.h"
 
 namespace kindling {
 namespace {
@@ -12,10 +11,12 @@ void check_range(const char* op, const Indices& index, int64_t size) {
   }
 }
 
-// Rows of x [N, n] by index, into `shape`. Backwards each row adds its gradient where it came from.
-Tensor rows(const char* op, const Tensor& x, const Indices& index, const Shape& shape) {
+// Slices of x along its first axis. Backwards each adds its gradient where it came from.
+Tensor slices(const char* op, const Tensor& x, const Indices& index) {
   check_range(op, index, x.dim(0));
-  const int64_t n = x.size() / std::max(x.dim(0), int64_t{1});
+  Shape shape = index.shape();
+  for (int i = 1; i < x.rank(); ++i) shape = shape.inserted(shape.rank(), x.dim(i));
+  const int64_t n = value::product(x.shape(), 1, x.rank());
   return record(
       op, {shape_only(x), index},
       [&] {
@@ -32,38 +33,36 @@ Tensor rows(const char* op, const Tensor& x, const Indices& index, const Shape& 
 
 Tensor gather(const Tensor& x, const Indices& index) {
   ENSURE(x.rank() >= 1, "gather: x is a single number");
-  Shape shape = index.shape();
-  for (int i = 1; i < x.rank(); ++i) shape = shape.inserted(shape.rank(), x.dim(i));
-  return rows("gather", x, index, shape);
-}
-
-Tensor pick(const Tensor& x, const Indices& index) {
-  ENSURE(x.rank() == 2 && index.shape() == Shape{x.dim(0)},
-         "pick: x {} needs two dimensions and one index per row, got {}", x.shape(), index.shape());
-  check_range("pick", index, x.dim(1));
-  const Indices flat = value::flat_index("pick", index, x.dim(1));
-  return record(
-      "pick", {shape_only(x)},
-      [&] {
-        Tensor y(index.shape());
-        kernels().gather_rows(flat.size(), 1, x.data(), flat.data(), y.mutable_data());
-        return y;
-      },
-      [flat](const Tensor& gy, Grads& g) {
-        kernels().scatter_rows(flat.size(), 1, gy.data(), flat.data(), g.into(0).mutable_data());
-      });
+  return slices("gather", x, index);
 }
 
 Tensor embedding(const Tensor& weight, const Indices& ids) {
   ENSURE(weight.rank() == 2, "embedding: weight {} is not [vocabulary, D]", weight.shape());
-  return rows("embedding", weight, ids, ids.shape().inserted(ids.rank(), weight.dim(1)));
+  return slices("embedding", weight, ids);
+}
+
+Tensor pick(const Tensor& x, const Indices& index, int axis) {
+  const int a = x.shape().axis(axis);
+  const int64_t n = x.dim(a), inner = value::product(x.shape(), a + 1, x.rank());
+  ENSURE(index.shape() == x.shape().without(a),
+         "pick: x {} needs one index for each place without axis {}, got {}", x.shape(), a,
+         index.shape());
+  ENSURE(x.size() <= std::numeric_limits<int32_t>::max(),
+         "pick: {} rows of {} are more elements than 2^31 - 1", index.size(), n);
+  check_range("pick", index, n);
+  Indices flat(index.shape());  // where each element lies in x
+  int32_t* to = flat.mutable_data();
+  for (int64_t i = 0; i < index.size(); ++i) {
+    to[i] = int32_t((i / inner * n + index[i]) * inner + i % inner);
+  }
+  return slices("pick", reshape(x, {-1}), flat);
 }
 
 Tensor one_hot(const Indices& index, int64_t classes) {
   check_range("one_hot", index, classes);
   Tensor y = zeros(index.shape().inserted(index.rank(), classes));
   real* out = y.mutable_data();
-  for (int64_t r = 0; r < index.size(); ++r) out[r * classes + index[r]] = 1;
+  for (int64_t i = 0; i < index.size(); ++i) out[i * classes + index[i]] = 1;
   return y;
 }
 

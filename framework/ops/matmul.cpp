@@ -3,71 +3,34 @@
 
 #include "base/parallel.h"
 #include "ops/ops.h"
-#include "ops/values.h"
 
 namespace kindling {
 namespace {
 
-// A tensor as a batch of matrices, the last two dimensions; step 0 repeats one matrix.
-struct Matrices {
-  Matrix first;
-  int64_t step;
-
-  Matrices t() const { return {first.t(), step}; }
-  Matrix operator[](int64_t i) const {
-    Matrix m = first;
-    m.data += i * step;
-    return m;
-  }
-};
-
-Matrices view(const Tensor& x, bool transposed = false) {
+// Matrix i of a batch, the last two dimensions of x; a single matrix meets every one of a batch.
+Matrix matrix(const Tensor& x, bool transposed, int64_t i) {
   const int64_t rows = x.dim(-2), cols = x.dim(-1);
-  const Matrices m{{x.data(), rows, cols, cols, 1}, x.rank() > 2 ? rows * cols : 0};
+  const Matrix m{x.data() + (x.rank() > 2 ? i * rows * cols : 0), rows, cols, cols, 1};
   return transposed ? m.t() : m;
 }
 
-// The product of all dimensions but the last n; right also where those are empty.
-int64_t rows_before(const Shape& shape, int n) {
-  int64_t rows = 1;
-  for (int i = 0; i < shape.rank() - n; ++i) rows *= shape[i];
-  return rows;
-}
-
-// c (+)= a b for every matrix of the batch, one after another into c, or all into one c (step 0).
-void multiply(const Matrices& a, const Matrices& b, int64_t batch, real* c, int64_t c_step,
-              Epilogue epilogue) {
-  const int64_t m = a.first.rows, n = b.first.cols, k = a.first.cols;
-  if (batch == 1 || c_step == 0) {
-    for (int64_t i = 0; i < batch; ++i) {
-      kernels().gemm(a[i], b[i], c + i * c_step, n, epilogue);
-      if (c_step == 0) epilogue.accumulate = true;
-    }
-    return;
-  }
+Tensor product(const Tensor& a, bool ta, const Tensor& b, bool tb, const Tensor& bias = {}) {
+  const int64_t M = a.dim(ta ? -1 : -2), K = a.dim(ta ? -2 : -1), N = b.dim(tb ? -2 : -1);
+  const Shape& larger = a.rank() >= b.rank() ? a.shape() : b.shape();
+  const int64_t batch = value::product(larger, 0, larger.rank() - 2);
+  Tensor c(larger.with(-2, M).with(-1, N));
+  real* const to = c.mutable_data();
+  const Epilogue epilogue{.bias = bias.defined() ? bias.data() : nullptr};
   // Threads take whole matrices; the cost is counted here, since theirs would go unseen.
   Cost* const cost = std::exchange(running_cost, nullptr);
-  const int64_t grain = 1 + (int64_t{1} << 16) / (1 + m * n * k);
-  parallel_for(batch, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) kernels().gemm(a[i], b[i], c + i * c_step, n, epilogue);
+  parallel_for(batch, 1 + (1 << 16) / (1 + M * N * K), [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) {
+      kernels().gemm(matrix(a, ta, i), matrix(b, tb, i), to + i * M * N, N, epilogue);
+    }
   });
   running_cost = cost;
-  count_cost(2 * batch * m * n * k, batch * (m * k + k * n + m * n) * int64_t(sizeof(real)));
-}
-
-Tensor product(const Matrices& a, const Matrices& b, const Shape& shape, int64_t batch) {
-  Tensor c(shape);
-  multiply(a, b, batch, c.mutable_data(), a.first.rows * b.first.cols, {});
+  count_cost(2 * batch * M * N * K, batch * (M * K + K * N + M * N) * int64_t(sizeof(real)));
   return c;
-}
-
-// The gradient of an operand that was used by every matrix of the batch is the sum over it.
-void add_product(Grads& g, int input, const Matrices& a, const Matrices& b, int64_t batch,
-                 bool shared, const Shape& shape) {
-  if (!shared) return g.add(input, product(a, b, shape, batch));
-  Epilogue sum;
-  sum.accumulate = true;
-  multiply(a, b, batch, g.into(input).mutable_data(), 0, sum);
 }
 
 }  // namespace
@@ -77,27 +40,22 @@ Tensor matmul(const Tensor& a, const Tensor& b, Transpose transpose) {
          b.shape());
   const bool ta = transpose == Transpose::a || transpose == Transpose::both;
   const bool tb = transpose == Transpose::b || transpose == Transpose::both;
-  const Matrices va = view(a, ta), vb = view(b, tb);
-  ENSURE(va.first.cols == vb.first.rows, "matmul: inner sizes differ: {} x {}{}", a.shape(),
-         b.shape(), ta || tb ? " (transposed)" : "");
-  const Shape& leading = a.rank() >= b.rank() ? a.shape() : b.shape();
-  const bool same =
-      a.rank() == b.rank() && std::equal(a.shape().begin(), a.shape().end() - 2, b.shape().begin());
-  ENSURE(same || a.rank() == 2 || b.rank() == 2, "matmul: batches differ: {} x {}", a.shape(),
-         b.shape());
-  const int64_t batch = rows_before(leading, 2);
-  const Shape shape = leading.with(-2, va.first.rows).with(-1, vb.first.cols);
-
+  ENSURE(a.dim(ta ? -2 : -1) == b.dim(tb ? -1 : -2), "matmul: inner sizes differ: {} x {}{}",
+         a.shape(), b.shape(), ta || tb ? " (transposed)" : "");
+  const auto batch = [](const Tensor& x) { return x.shape().with(-2, 1).with(-1, 1); };
+  ENSURE(a.rank() == 2 || b.rank() == 2 || batch(a) == batch(b), "matmul: batches differ: {} x {}",
+         a.shape(), b.shape());
+  // An operand that was used by every matrix of the batch gets the sum of their gradients.
   return record(
-      "matmul", {a, b}, [&] { return product(va, vb, shape, batch); },
-      [a, b, ta, tb, batch](const Tensor& gc, Grads& g) {
-        const Matrices A = view(a, ta), B = view(b, tb), G = view(gc);
-        const bool a_shared = a.rank() < gc.rank(), b_shared = b.rank() < gc.rank();
+      "matmul", {a, b}, [&] { return product(a, ta, b, tb); },
+      [a, b, ta, tb](const Tensor& gc, Grads& g) {
         if (g.wants(0)) {  // dA = dC B^T; of a transposed operand (dC B^T)^T = B dC^T
-          add_product(g, 0, ta ? B : G, ta ? G.t() : B.t(), batch, a_shared, a.shape());
+          const Tensor ga = ta ? product(b, tb, gc, true) : product(gc, false, b, !tb);
+          g.add(0, value::sum_to(ga, a.shape()));
         }
         if (g.wants(1)) {  // dB = A^T dC; of a transposed operand (A^T dC)^T = dC^T A
-          add_product(g, 1, tb ? G.t() : A.t(), tb ? A : G, batch, b_shared, b.shape());
+          const Tensor gb = tb ? product(gc, true, a, ta) : product(a, !ta, gc, false);
+          g.add(1, value::sum_to(gb, b.shape()));
         }
       });
 }
@@ -105,39 +63,21 @@ Tensor matmul(const Tensor& a, const Tensor& b, Transpose transpose) {
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   ENSURE(weight.rank() == 2 && x.rank() >= 1 && x.dim(-1) == weight.dim(1),
          "linear: input {} does not fit weight {} ([out, in])", x.shape(), weight.shape());
-  const int64_t in = weight.dim(1), out = weight.dim(0), rows = rows_before(x.shape(), 1);
+  const int64_t rows = value::product(x.shape(), 0, x.rank() - 1), out = weight.dim(0);
   ENSURE(!bias.defined() || bias.shape() == Shape{out}, "linear: bias {} for {} outputs",
          bias.shape(), out);
-  const auto rows_of = [rows](const Tensor& t, int64_t n) {
-    return Matrix{t.data(), rows, n, n, 1};
-  };
-  const auto value = [&] {
-    Tensor y(x.shape().with(-1, out));
-    Epilogue epilogue;
-    if (bias.defined()) epilogue.bias = bias.data();
-    kernels().gemm(rows_of(x, in), view(weight, true).first, y.mutable_data(), out, epilogue);
-    return y;
-  };
-  const auto gradient = [=](const Tensor& gy, Grads& g) {
-    const Matrix G = rows_of(gy, out);
-    if (g.wants(0)) {  // dx = dy W
-      Tensor gx(x.shape());
-      kernels().gemm(G, view(weight).first, gx.mutable_data(), in, {});
-      g.add(0, std::move(gx));
-    }
-    if (g.wants(1)) {  // dW = dy^T x
-      Tensor gw(weight.shape());
-      kernels().gemm(G.t(), rows_of(x, in), gw.mutable_data(), in, {});
-      g.add(1, std::move(gw));
-    }
-    if (bias.defined() && g.wants(2)) {  // db = the sum of dy over rows
-      Tensor gb(bias.shape());
-      kernels().reduce_sum(1, rows, out, gy.data(), gb.mutable_data());
-      g.add(2, std::move(gb));
-    }
-  };
-  if (!bias.defined()) return record("linear", {x, weight}, value, gradient);
-  return record("linear", {x, weight, shape_only(bias)}, value, gradient);
+  const auto flat = [rows](const Tensor& t) { return t.viewed_as({rows, t.dim(-1)}); };
+  return record(
+      "linear", {x, weight, shape_only(bias)},
+      [&] {
+        return product(flat(x), false, weight, true, bias).viewed_as(x.shape().with(-1, out));
+      },
+      [x, weight, flat](const Tensor& gy, Grads& g) {
+        const Tensor G = flat(gy);
+        if (g.wants(0)) g.add(0, product(G, false, weight, false).viewed_as(x.shape()));  // dy W
+        if (g.wants(1)) g.add(1, product(G, true, flat(x), false));                       // dy^T x
+        if (g.wants(2)) g.add(2, value::sum_to(G, g.shape(2)));  // the sum of dy over rows
+      });
 }
 
 }  // namespace kindling

@@ -7,8 +7,8 @@
 #pragma once
 
 #include "autograd/node.h"
+#include "ops/values.h"
 #include "tensor/indices.h"
-#include "tensor/tensor.h"
 
 namespace kindling {
 
@@ -22,29 +22,44 @@ Tensor power(const Tensor& a, const Tensor& b);    // a^b for a > 0
 Tensor maximum(const Tensor& a, const Tensor& b);  // where equal, each side gets half the gradient
 Tensor minimum(const Tensor& a, const Tensor& b);  // where equal, each side gets half the gradient
 Tensor affine(const Tensor& x, double scale, double shift);  // scale x + shift
-Tensor power(const Tensor& x, double exponent);              // x^exponent
+// x^exponent
+inline Tensor power(const Tensor& x, double exponent) {
+  return value::of_x("power", Unary::power, x, exponent);
+}
 
 // ---- Functions of one number --------------------------------------------------------------------
 
-Tensor neg(const Tensor& x);
-Tensor exp(const Tensor& x);
-Tensor log(const Tensor& x);
-Tensor sqrt(const Tensor& x);
-Tensor square(const Tensor& x);
-Tensor abs(const Tensor& x);         // gradient 0 at 0
-Tensor reciprocal(const Tensor& x);  // 1 / x
-Tensor sin(const Tensor& x);
-Tensor cos(const Tensor& x);
-Tensor tanh(const Tensor& x);
-Tensor sigmoid(const Tensor& x);                          // 1 / (1 + e^-x)
-Tensor softplus(const Tensor& x);                         // log(1 + e^x), without overflow
-Tensor relu(const Tensor& x);                             // max(x, 0); gradient 0 at 0
-Tensor leaky_relu(const Tensor& x, double slope = 0.01);  // x < 0 ? slope x : x
-Tensor clamp(const Tensor& x, double low, double high);   // gradient 1 inside and at the bounds
-Tensor erf(const Tensor& x);
-Tensor gelu(const Tensor& x);       // x Phi(x), exact with erf (1606.08415, section 2)
-Tensor gelu_tanh(const Tensor& x);  // its tanh approximation
-Tensor silu(const Tensor& x);       // x sigmoid(x), also called swish
+inline Tensor neg(const Tensor& x) { return affine(x, -1, 0); }
+inline Tensor exp(const Tensor& x) { return value::of_y("exp", Unary::exp, x); }
+inline Tensor log(const Tensor& x) { return value::of_x("log", Unary::log, x); }
+inline Tensor sqrt(const Tensor& x) { return value::of_y("sqrt", Unary::sqrt, x); }
+inline Tensor square(const Tensor& x) { return value::of_x("square", Unary::square, x); }
+// Gradient 0 at 0.
+inline Tensor abs(const Tensor& x) { return value::of_x("abs", Unary::abs, x); }
+inline Tensor reciprocal(const Tensor& x) {
+  return value::of_y("reciprocal", Unary::reciprocal, x);
+}
+inline Tensor sin(const Tensor& x) { return value::of_x("sin", Unary::sin, x); }
+inline Tensor cos(const Tensor& x) { return value::of_x("cos", Unary::cos, x); }
+inline Tensor tanh(const Tensor& x) { return value::of_y("tanh", Unary::tanh, x); }
+// 1 / (1 + e^-x)
+inline Tensor sigmoid(const Tensor& x) { return value::of_y("sigmoid", Unary::sigmoid, x); }
+// log(1 + e^x), without overflow
+inline Tensor softplus(const Tensor& x) { return value::of_x("softplus", Unary::softplus, x); }
+// max(x, 0); gradient 0 at 0
+inline Tensor relu(const Tensor& x) { return value::of_y("relu", Unary::relu, x); }
+// x < 0 ? slope x : x
+inline Tensor leaky_relu(const Tensor& x, double slope = 0.01) {
+  return value::of_x("leaky_relu", Unary::leaky_relu, x, slope);
+}
+inline Tensor erf(const Tensor& x) { return value::of_x("erf", Unary::erf, x); }
+// x Phi(x), exact with erf (1606.08415, section 2)
+inline Tensor gelu(const Tensor& x) { return value::of_x("gelu", Unary::gelu, x); }
+// Its tanh approximation.
+inline Tensor gelu_tanh(const Tensor& x) { return value::of_x("gelu_tanh", Unary::gelu_tanh, x); }
+// x sigmoid(x), also called swish
+inline Tensor silu(const Tensor& x) { return value::of_x("silu", Unary::silu, x); }
+Tensor clamp(const Tensor& x, double low, double high);  // gradient 1 inside and at the bounds
 
 // ---- Choosing -----------------------------------------------------------------------------------
 // Masks are tensors of 0 and 1. Comparisons have no gradient.
@@ -85,10 +100,13 @@ Tensor reshape(const Tensor& x, std::vector<int64_t> sizes);
 Tensor permute(const Tensor& x, std::vector<int> order);
 Tensor transpose(const Tensor& x, int i = -2, int j = -1);  // a permute of two. Copies.
 Tensor concat(std::span<const Tensor> parts, int axis = 0);
-Tensor concat(std::initializer_list<Tensor> parts, int axis = 0);
+inline Tensor concat(std::initializer_list<Tensor> parts, int axis = 0) {
+  return concat(std::span(parts.begin(), parts.size()), axis);
+}
 // Elements begin .. end-1 of one axis (negative: from the end), every step-th. Copies.
 Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end, int64_t step = 1);
-// Stretches dimensions of size 1, and adds dimensions in front, to `shape`. Copies.
+// Stretches dimensions of size 1, and adds dimensions in front, to `shape`. Copies, unless x has
+// that shape.
 Tensor broadcast_to(const Tensor& x, const Shape& shape);
 
 // ---- Picking by index ---------------------------------------------------------------------------
@@ -96,8 +114,8 @@ Tensor broadcast_to(const Tensor& x, const Shape& shape);
 
 // Slices of x along the first axis: x [N, ...], index [any shape] -> [index shape, ...].
 Tensor gather(const Tensor& x, const Indices& index);
-// One element per row: x [rows, n], index [rows] -> [rows].
-Tensor pick(const Tensor& x, const Indices& index);
+// One element along an axis for each place of the others: x [rows, n], index [rows] -> [rows].
+Tensor pick(const Tensor& x, const Indices& index, int axis = -1);
 // Rows of a table: weight [vocabulary, D], ids [any shape] -> [ids shape, D].
 Tensor embedding(const Tensor& weight, const Indices& ids);
 // [index shape, classes] of 0 and 1. No gradient.

@@ -1,28 +1,74 @@
-// Values without history: what the operations compute with, forwards and in their gradients.
-// Nothing here records or is seen by the profiler as an operation of its own. Page: docs/ops.md
+// What the operations share: sizes, strides, the two directions of broadcasting. Page: docs/ops.md
 #pragma once
 
 #include "kernels/dispatch.h"
-#include "tensor/indices.h"
 #include "tensor/tensor.h"
 
 namespace kindling::value {
 
-// f of each element; f of each pair, broadcasting (`op` names the caller in errors).
-Tensor map(Unary f, const Tensor& x, double p = 0, double q = 0);
-Tensor combine(const char* op, Binary f, const Tensor& a, const Tensor& b);
-Tensor scaled(const Tensor& x, double factor);
+// The product of the sizes begin .. end-1.
+inline int64_t product(const auto& sizes, int begin, int end) {
+  return std::accumulate(sizes.begin() + begin, sizes.begin() + end, int64_t{1}, std::multiplies());
+}
 
-// The gradient of a broadcast: sums g over the dimensions that were stretched from `shape`.
-Tensor sum_to(Tensor g, const Shape& shape);
-// The gradient of a sum: y [outer, inner] repeated n times gives `shape` = [outer, n, inner].
-Tensor repeated(const Tensor& y, const Shape& shape, int64_t outer, int64_t n, int64_t inner);
+using Strides = std::array<int64_t, kMaxRank>;
 
-// How to walk x so that it fills `shape`, which it broadcasts to.
-Broadcast walk(const Shape& shape, const Shape& a, const Shape& b);
-// Where the picked element of each row lies in the flat tensor [rows, n]: r n + index[r].
-Indices flat_index(const char* op, const Indices& index, int64_t n);
-// x with dimensions in another order, dense again.
-Tensor permuted(const Tensor& x, const std::vector<int>& order);
+// The steps of `from`, dense, along the dimensions of `to`: 0 where it is stretched.
+inline Strides steps(const Shape& from, const Shape& to) {
+  Strides result{};
+  int64_t step = 1;
+  for (int i = from.rank() - 1; i >= 0; step *= from[i--]) {
+    if (from[i] != 1) result[size_t(to.rank() - from.rank() + i)] = step;
+  }
+  return result;
+}
+
+// How to walk two operands so that they fill `shape`. Neighbours that continue each other are
+// merged, so that the innermost loop is as long as it can be.
+inline Broadcast walk(const Shape& shape, const Strides& a, const Strides& b) {
+  Broadcast w;
+  w.elements = shape.elements();
+  w.sizes[0] = 1, w.a_strides[0] = w.b_strides[0] = 0;
+  size_t last = 0;
+  for (int i = 0; i < shape.rank(); ++i) {
+    const int64_t n = shape[i], as = a[size_t(i)], bs = b[size_t(i)];
+    if (n == 1) continue;
+    const bool continues = w.a_strides[last] == as * n && w.b_strides[last] == bs * n;
+    if (!continues && w.sizes[last] != 1) w.sizes[++last] = 1;
+    w.sizes[last] *= n, w.a_strides[last] = as, w.b_strides[last] = bs;
+  }
+  w.rank = int(last) + 1;
+  return w;
+}
+
+// x stretched to `shape`, element by element.
+inline Tensor stretched(const Tensor& x, const Shape& shape) {
+  Tensor y(shape);
+  const Strides strides = steps(x.shape(), shape);
+  kernels().strided_copy(walk(shape, strides, strides), x.data(), y.mutable_data());
+  return y;
+}
+
+// The gradient of stretching: sums g over the dimensions that were stretched from `shape`.
+inline Tensor sum_to(Tensor g, const Shape& shape) {
+  if (g.shape() == shape) return g;
+  const Broadcast w = walk(g.shape(), steps(g.shape(), g.shape()), steps(shape, g.shape()));
+  int64_t inner = 1;  // sizes behind dimension i that stay
+  for (int i = w.rank; i-- > 0;) {
+    if (w.b_strides[size_t(i)] != 0) {
+      inner *= w.sizes[size_t(i)];
+      continue;
+    }
+    Tensor sum({product(w.sizes, 0, i), inner});
+    kernels().reduce_sum(sum.dim(0), w.sizes[size_t(i)], inner, g.data(), sum.mutable_data());
+    g = sum;
+  }
+  return g.viewed_as(shape);
+}
+
+// Functions of one number, whose value and slope stand side by side in kernels/elementwise.h. Where
+// the slope follows from the result y, that is kept, as the next operation does anyway; else x.
+Tensor of_x(const char* op, Unary f, const Tensor& x, double p = 0, double q = 0);
+Tensor of_y(const char* op, Unary f, const Tensor& x);
 
 }  // namespace kindling::value

@@ -50,7 +50,7 @@ class Progress {
     const double share = std::min(1.0, done_ / total_);
     const int full = int(24 * share);
     const bool more = share < 1;
-    const auto whole = int64_t(0.5 + (!more ? used : done_ ? used * (1 / share - 1) : 0));
+    const auto whole = int64_t(0.5 + (!more ? used : done_ > 0 ? used * (1 / share - 1) : 0));
     fmt::print("{}{} ", begin_, what_);
     if (terminal_) fmt::print("{:█<{}}{:░<{}} ", "", full, "", 24 - full);
     fmt::print("{:3.0f} %  loss {:.4f}  {:.0f} samples/s  ", 100 * share, loss_, samples_ / used);

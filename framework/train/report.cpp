@@ -85,7 +85,7 @@ std::vector<double> recorded(const std::string& records, const std::string& expe
 
 Report::Report(const Cli& cli, std::string records)
     : cli_(cli), records_(std::move(records)), folder_(cli.shared.resume) {
-  const std::string &record = cli.shared.record, settings = cli.settings(), isa = kernels().name;
+  const std::string settings = cli.settings(), isa = kernels().name, record = cli.shared.record;
   // No value needs a backslash: they are numbers, and names from a lesson's source.
   const std::string config =
       fmt::format("{{\n  \"lesson\": \"{}\",\n  \"options\": \"{}\",\n  \"isa\": \"{}\",\n",
@@ -152,7 +152,7 @@ void Report::result(const std::string& name, double value, const std::string& un
 Exit Report::verdict(const std::string& next) {
   ENSURE(claims_ > 0 || !result_.empty(), "verdict: this run claims nothing");
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start_;
-  const std::string &record = cli_.shared.record, changed = cli_.changed();
+  const std::string record = cli_.shared.record, changed = cli_.changed();
   const std::string claims = fmt::format("{} of {} claims", right_claims_, claims_);
   if (claims_ > 0) text_ += (text_.empty() ? "" : ", ") + claims + " hold";
   if (!changed.empty()) text_ += ", changed: " + changed;

@@ -4,8 +4,6 @@
 #include <fmt/format.h>
 
 #include "autograd/graphviz.h"
-#include "io/checkpoint.h"
-#include "train/progress.h"
 
 namespace kindling {
 

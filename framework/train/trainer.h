@@ -4,11 +4,9 @@
 
 #include <functional>
 
-#include "data/loader.h"
-#include "nn/module.h"
-#include "optim/optimizer.h"
+#include "io/checkpoint.h"
 #include "optim/schedule.h"
-#include "train/cli.h"
+#include "train/progress.h"
 #include "train/report.h"
 
 namespace kindling {

@@ -21,8 +21,8 @@ inline std::vector<Sample> clouds(int n, std::array<double, 2> centre0,
   std::vector<Sample> samples;
   for (int i = 0; i < n; ++i) {
     const auto& centre = i % 2 ? centre1 : centre0;
-    const double x = centre[0] + deviation * random.normal();
-    const double y = centre[1] + deviation * random.normal();
+    const auto x = kindling::real(centre[0] + deviation * random.normal());
+    const auto y = kindling::real(centre[1] + deviation * random.normal());
     samples.push_back({{x, y}, i % 2});
   }
   return samples;

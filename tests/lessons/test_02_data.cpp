@@ -9,9 +9,8 @@
 #include <cstdlib>
 
 #include "02-perceptron/blobs.h"
-#include "base/file.h"
+#include "02-perceptron/pictures.h"
 #include "base/parallel.h"
-#include "io/picture.h"
 #include "support/catch.h"
 
 using namespace kindling;

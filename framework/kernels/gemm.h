@@ -14,7 +14,7 @@
 
 namespace kindling::kernel {
 
-// Gives memory back.
+// Gives the panels' memory back when the product is done.
 template <class Isa> struct Release {
   size_t bytes;
   void operator()(real* block) const { memory::release(block, bytes); }
@@ -25,8 +25,9 @@ template <class Isa> struct Release {
 template <class Isa>
 inline constexpr int64_t kWidth = int64_t(sizeof(typename Isa::Vec) / sizeof(real));
 
-// rows x cols elements of C, at most a tile: a points to the first of those rows of A, in which the
-// numbers of K lie a.col_stride apart; panel has K rows as wide as the tile.
+// rows x cols elements of C, at most a tile. a points to the first of those rows of A, whose
+// strides are A's; panel has K rows as wide as the tile. Rows past the last read that one again,
+// and what they sum is dropped: so there is one tile, and it reads nothing outside A.
 template <class Isa>
 void tile(int64_t K, const real* a, const Matrix& strides, const real* panel, real* c, int64_t ldc,
           int64_t rows, int64_t cols, const Epilogue& epilogue) {

@@ -42,7 +42,7 @@ Tensor full(const Shape& shape, double value) {
   return t;
 }
 
-Tensor tensor(const Shape& shape, std::initializer_list<double> values) {
+Tensor tensor(const Shape& shape, std::span<const double> values) {
   ENSURE(shape.elements() == int64_t(values.size()), "tensor: {} values for shape {}",
          values.size(), shape);
   Tensor t(shape);

@@ -79,8 +79,11 @@ class Tensor {
 Tensor zeros(const Shape& shape);
 Tensor full(const Shape& shape, double value);
 inline Tensor ones(const Shape& shape) { return full(shape, 1); }
-inline Tensor scalar(double value) { return full({}, value); }            // shape []
-Tensor tensor(const Shape& shape, std::initializer_list<double> values);  // row by row
+inline Tensor scalar(double value) { return full({}, value); }      // shape []
+Tensor tensor(const Shape& shape, std::span<const double> values);  // row by row; counts must agree
+inline Tensor tensor(const Shape& shape, std::initializer_list<double> values) {
+  return tensor(shape, std::span(values.begin(), values.size()));
+}
 // In [low, high).
 Tensor uniform(const Shape& shape, Random& random, double low = 0, double high = 1);
 Tensor normal(const Shape& shape, Random& random, double mean = 0, double deviation = 1);

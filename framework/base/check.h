@@ -11,26 +11,22 @@
 namespace kindling {
 
 // Something was asked that cannot be done: wrong shapes, a damaged file, a misuse. Exit code 1.
-class Error : public std::runtime_error {
- public:
+struct Error : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
 // The command line makes no sense. Exit code 2.
-class UsageError : public Error {
- public:
+struct UsageError : Error {
   using Error::Error;
 };
 
 // A data set is not on this machine; the message says which command fetches it. Exit code 4.
-class DataMissing : public Error {
- public:
+struct DataMissing : Error {
   using Error::Error;
 };
 
 // The reader pressed Ctrl-C; a checkpoint has been written by then. Exit code 130.
-class Interrupted : public Error {
- public:
+struct Interrupted : Error {
   using Error::Error;
 };
 

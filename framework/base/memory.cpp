@@ -49,18 +49,11 @@ constinit Cache cache;
 static_assert(std::is_trivially_destructible_v<Cache>);
 
 // Holds the mutex, unless this process has a single thread (glibc knows): a lock costs 10 ns.
-class Guard {
- public:
-  Guard() : threads_(!__libc_single_threaded) {
-    if (threads_) cache.mutex.lock();
-  }
-  ~Guard() {
-    if (threads_) cache.mutex.unlock();
-  }
-
- private:
-  const bool threads_;
-};
+std::unique_lock<std::mutex> guard() {
+  std::unique_lock lock(cache.mutex, std::defer_lock);
+  if (!__libc_single_threaded) lock.lock();
+  return lock;
+}
 
 void* from_system(size_t bytes) {
   void* memory = nullptr;
@@ -86,7 +79,7 @@ void* take(size_t index) {
 }  // namespace
 
 void* allocate(size_t bytes) {
-  const Guard guard;
+  const auto lock = guard();
   const bool cached = kCache && bytes <= kLargest;
   void* block = cached ? take(class_of(bytes)) : from_system(std::max(bytes, size_t{1}));
   cache.live += int64_t(bytes);
@@ -96,7 +89,7 @@ void* allocate(size_t bytes) {
 }
 
 void release(void* block, size_t bytes) {
-  const Guard guard;
+  const auto lock = guard();
   cache.live -= int64_t(bytes);
   if (kCache) return push(cache.free[class_of(bytes)], block);
   cache.held -= int64_t(bytes);
@@ -104,12 +97,12 @@ void release(void* block, size_t bytes) {
 }
 
 Stats stats() {
-  const Guard guard;
+  const auto lock = guard();
   return {cache.live, cache.peak, cache.held - cache.live, cache.requests};
 }
 
 void reset_peak() {
-  const Guard guard;
+  const auto lock = guard();
   cache.peak = cache.live;
 }
 

@@ -51,10 +51,6 @@ class Counted {
   }
   bool unique() const { return count_.load(std::memory_order_acquire) == 1; }
 
-  Counted() = default;
-  Counted(const Counted&) = delete;
-  Counted& operator=(const Counted&) = delete;
-
  protected:
   virtual ~Counted() = default;
   virtual void dispose() const = 0;  // the last handle is gone: destroy and free
@@ -80,10 +76,7 @@ template <class T> class Ref {
     if (object_) object_->drop();
   }
 
-  void reset() {
-    if (T* old = std::exchange(object_, nullptr)) old->drop();
-  }
-
+  void reset() { *this = Ref(); }
   T* get() const { return object_; }
   T* operator->() const { return object_; }
   T& operator*() const { return *object_; }

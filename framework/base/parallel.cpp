@@ -28,8 +28,9 @@ constinit thread_local bool serial = false;  // in a piece, or after run_seriall
 
 struct Job {
   int64_t n, grain;
-  const void* body;
-  detail::Piece piece;  // null ends the workers
+  const detail::Body* body;  // null ends the workers
+
+  void piece(int64_t i) const { (*body)(i, std::min(n, i + grain)); }
 };
 
 class Pool {
@@ -49,9 +50,7 @@ class Pool {
   void run(const Job& job) {
     std::unique_lock lock(owner_, std::defer_lock);
     if (serial || size_ == 1 || !lock.try_lock()) {  // a piece of ours, or another thread's job
-      for (int64_t i = 0; i < job.n; i += job.grain) {
-        job.piece(job.body, i, std::min(job.n, i + job.grain));
-      }
+      for (int64_t i = 0; i < job.n; i += job.grain) job.piece(i);
       return;
     }
     while (int(workers_.size()) < size_ - 1) {
@@ -73,7 +72,7 @@ class Pool {
   void serve(int round) {
     for (;; ++round) {
       wait_while_equal(round_, round);
-      if (!job_.piece) return;
+      if (!job_.body) return;
       work();
       if (--busy_ == 0) busy_.notify_one();
     }
@@ -83,9 +82,7 @@ class Pool {
   void work() {
     serial = true;
     try {
-      for (int64_t i; (i = next_.fetch_add(job_.grain)) < job_.n;) {
-        job_.piece(job_.body, i, std::min(job_.n, i + job_.grain));
-      }
+      for (int64_t i; (i = next_.fetch_add(job_.grain)) < job_.n;) job_.piece(i);
     } catch (...) {
       next_ = job_.n;  // the pieces not yet begun are dropped
       if (!failed_.exchange(true)) error_ = std::current_exception();
@@ -132,9 +129,9 @@ void set_threads(int n) {
 
 void run_serially() { serial = true; }
 
-void detail::run_pieces(int64_t n, int64_t grain, const void* body, Piece piece) {
+void detail::run_pieces(int64_t n, int64_t grain, const Body& body) {
   ENSURE(grain >= 1, "parallel_for: grain {} must be at least 1", grain);
-  pool().run({n, grain, body, piece});
+  pool().run({n, grain, &body});
 }
 
 }  // namespace kindling

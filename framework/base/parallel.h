@@ -3,6 +3,8 @@
 
 #include "base/standard.h"
 
+#include <functional>
+
 namespace kindling {
 
 // Number of threads that work on one parallel_for, this one included; at least 1.
@@ -15,8 +17,8 @@ void set_threads(int n);
 void run_serially();
 
 namespace detail {
-using Piece = void (*)(const void* body, int64_t begin, int64_t end);
-void run_pieces(int64_t n, int64_t grain, const void* body, Piece piece);
+using Body = std::function<void(int64_t begin, int64_t end)>;
+void run_pieces(int64_t n, int64_t grain, const Body& body);
 }  // namespace detail
 
 // Calls body(begin, end) for pieces [0, grain), [grain, 2 grain), ... that cover [0, n).
@@ -26,9 +28,7 @@ void run_pieces(int64_t n, int64_t grain, const void* body, Piece piece);
 template <class Body> void parallel_for(int64_t n, int64_t grain, const Body& body) {
   if (n <= 0) return;
   if (n <= grain) return body(int64_t{0}, n);
-  detail::run_pieces(n, grain, std::addressof(body), [](const void* b, int64_t begin, int64_t end) {
-    (*static_cast<const Body*>(b))(begin, end);
-  });
+  detail::run_pieces(n, grain, std::ref(body));
 }
 
 }  // namespace kindling

@@ -51,90 +51,73 @@ std::string lay_out(const Shape& shape, int axis, const std::string*& word) {
   return "[" + done + row + "]";
 }
 
-std::string lay_out(const Shape& shape, const std::vector<std::string>& words) {
-  const std::string* word = words.data();
-  return shape.elements() == 0 ? "[]" : lay_out(shape, 0, word);
-}
+// A number as digits, among them the point of a real one, and an exponent or nothing.
+struct Word {
+  std::string digits, exponent;
 
-// A number cut after the digits before the point, those behind it, and the exponent.
-struct Parts {
-  std::string whole, fraction, exponent;
+  size_t point() const { return std::min(digits.find('.'), digits.size()); }
 };
 
-// The fewest digits that give a finite x back when read, or x rounded to `precision` digits after
-// the point where those are fewer.
-Parts parts_of(real x, std::chars_format format, int precision) {
+// The shown numbers as words of one width with the points below each other, laid out.
+template <class T, class WordOf>
+std::string print(const Shape& shape, const std::vector<T>& numbers, const WordOf& word_of) {
+  std::vector<Word> words;
+  size_t fraction = 0, width = 0;  // the most characters from the point on, and of a whole word
+  for (T x : numbers) {
+    words.push_back(word_of(x));
+    fraction = std::max(fraction, words.back().digits.size() - words.back().point());
+  }
+  std::vector<std::string> texts;
+  for (Word& word : words) {
+    if (word.point() < word.digits.size()) {
+      word.digits.resize(word.point() + fraction, word.exponent.empty() ? ' ' : '0');
+    }
+    texts.push_back(word.digits + word.exponent);
+    width = std::max(width, texts.back().size());
+  }
+  for (std::string& text : texts) text.insert(0, width - text.size(), ' ');
+  const std::string* first = texts.data();
+  return texts.empty() ? "[]" : lay_out(shape, 0, first);
+}
+
+// The fewest digits that give x back when read, or x rounded to `precision` digits after the point
+// where those are fewer.
+Word word_of(real x, std::chars_format format, int precision) {
+  if (!std::isfinite(x)) return {std::isnan(x) ? "nan" : x > 0 ? "inf" : "-inf", ""};
   char text[128];
   const auto cut = [&](char* end) {
-    const std::string number(text, end), mantissa = number.substr(0, number.find('e'));
-    const size_t point = std::min(mantissa.find('.'), mantissa.size());
-    return Parts{mantissa.substr(0, point), mantissa.substr(std::min(point + 1, mantissa.size())),
-                 number.substr(mantissa.size())};
+    char* exponent = std::find(text, end, 'e');
+    const bool whole = std::find(text, exponent, '.') == exponent;
+    return Word{std::string(text, exponent) + (whole ? "." : ""), std::string(exponent, end)};
   };
-  Parts parts = cut(std::to_chars(text, std::end(text), x, format).ptr);
-  if (int(parts.fraction.size()) > precision) {
-    parts = cut(std::to_chars(text, std::end(text), x, format, precision).ptr);
-    parts.fraction.resize(parts.fraction.find_last_not_of('0') + 1);
+  Word word = cut(std::to_chars(text, std::end(text), x, format).ptr);
+  if (word.digits.size() > word.point() + 1 + size_t(precision)) {
+    word = cut(std::to_chars(text, std::end(text), x, format, precision).ptr);
+    word.digits.resize(word.digits.find_last_not_of('0') + 1);
   }
-  return parts;
-}
-
-// Numbers as words, with the points below each other.
-std::vector<std::string> words_of(const std::vector<real>& numbers, int precision) {
-  real largest = 0, smallest = INFINITY;  // sizes of the finite numbers that are not zero
-  for (real x : numbers) {
-    if (!std::isfinite(x) || x == 0) continue;
-    largest = std::max(largest, std::abs(x));
-    smallest = std::min(smallest, std::abs(x));
-  }
-  const bool scientific =
-      largest > 0 && (largest >= 1e8 || smallest < 1e-4 || largest / smallest > 1000);
-  const auto format = scientific ? std::chars_format::scientific : std::chars_format::fixed;
-
-  std::vector<Parts> parts;
-  for (real x : numbers) {
-    if (std::isfinite(x)) parts.push_back(parts_of(x, format, precision));
-  }
-  size_t whole = 0, fraction = 0;  // the most digits before and after the point
-  for (const Parts& p : parts) {
-    whole = std::max(whole, p.whole.size()), fraction = std::max(fraction, p.fraction.size());
-  }
-  std::vector<std::string> words;
-  for (auto p = parts.begin(); real x : numbers) {
-    if (!std::isfinite(x)) {
-      words.push_back(std::isnan(x) ? "nan" : x > 0 ? "inf" : "-inf");
-      continue;
-    }
-    p->fraction.resize(fraction, scientific ? '0' : ' ');
-    words.push_back(fmt::format("{:>{}}.{}{}", p->whole, whole, p->fraction, p->exponent)), ++p;
-  }
-  return words;
-}
-
-template <class T, class Words>
-std::string print(const Shape& shape, const T* data, const Words& words_of_numbers) {
-  std::vector<T> numbers;
-  collect(shape, 0, data, numbers);
-  std::vector<std::string> words = words_of_numbers(numbers);
-  size_t width = 0;
-  for (const std::string& word : words) width = std::max(width, word.size());
-  for (std::string& word : words) word.insert(0, width - word.size(), ' ');
-  return lay_out(shape, words);
+  return word;
 }
 
 }  // namespace
 
 std::string to_string(const Tensor& tensor, int precision) {
-  return print(tensor.shape(), tensor.data(),
-               [&](const auto& numbers) { return words_of(numbers, precision); });
+  std::vector<real> numbers;
+  collect(tensor.shape(), 0, tensor.data(), numbers);
+  real largest = 0, smallest = INFINITY;  // sizes of the finite numbers that are not zero
+  for (real x : numbers) {
+    if (!std::isfinite(x) || x == 0) continue;
+    largest = std::max(largest, std::abs(x)), smallest = std::min(smallest, std::abs(x));
+  }
+  const bool scientific =
+      largest > 0 && (largest >= 1e8 || smallest < 1e-4 || largest / smallest > 1000);
+  const auto format = scientific ? std::chars_format::scientific : std::chars_format::fixed;
+  return print(tensor.shape(), numbers, [&](real x) { return word_of(x, format, precision); });
 }
 
 std::string to_string(const Indices& indices) {
-  return print(indices.shape(), indices.data(), [](const auto& numbers) {
-    std::vector<std::string> words;
-    for (int32_t n : numbers) words.push_back(std::to_string(n));
-    return words;
-  });
+  std::vector<int32_t> numbers;
+  collect(indices.shape(), 0, indices.data(), numbers);
+  return print(indices.shape(), numbers, [](int32_t n) { return Word{std::to_string(n), ""}; });
 }
 
 }  // namespace kindling

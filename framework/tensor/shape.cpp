@@ -1,6 +1,8 @@
 // Shapes and broadcasting. Page: docs/tensor.md
 #include "tensor/shape.h"
 
+#include <fmt/format.h>
+
 namespace kindling {
 
 Shape::Shape(std::span<const int64_t> sizes) {
@@ -22,31 +24,20 @@ int Shape::axis(int i) const {
   return i < 0 ? i + rank_ : i;
 }
 
-Shape Shape::with(int i, int64_t size) const {
-  std::array<int64_t, kMaxRank> sizes{};
-  std::copy(begin(), end(), sizes.begin());
-  sizes[size_t(axis(i))] = size;
-  return Shape(std::span(sizes).first(size_t(rank_)));
-}
-
-Shape Shape::without(int i) const {
-  std::vector<int64_t> sizes(begin(), end());
-  sizes.erase(sizes.begin() + axis(i));
-  return Shape(sizes);
-}
-
 Shape Shape::inserted(int i, int64_t size) const {
   ENSURE(i >= 0 && i <= rank_, "shape: no place {} in {}", i, str());
-  std::vector<int64_t> sizes(begin(), end());
-  sizes.insert(sizes.begin() + i, size);
-  return Shape(sizes);
+  return spliced(i, 0, {size});
 }
 
-std::string Shape::str() const {
-  std::string text = "[";
-  for (int i = 0; i < rank_; ++i) text += (i ? ", " : "") + std::to_string(sizes_[size_t(i)]);
-  return text + "]";
+Shape Shape::spliced(int i, int removed, std::initializer_list<int64_t> added) const {
+  std::array<int64_t, kMaxRank + 1> sizes{};
+  auto last = std::copy(begin(), begin() + i, sizes.begin());
+  last = std::copy(added.begin(), added.end(), last);
+  last = std::copy(begin() + i + removed, end(), last);
+  return Shape(std::span<const int64_t>(sizes.begin(), last));
 }
+
+std::string Shape::str() const { return fmt::format("[{}]", fmt::join(begin(), end(), ", ")); }
 
 Shape broadcast(const char* op, const Shape& a, const Shape& b) {
   if (a == b) return a;

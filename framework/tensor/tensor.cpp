@@ -3,11 +3,6 @@
 
 namespace kindling {
 
-Tensor::Tensor(const Shape& shape)
-    : storage_(Storage::create(size_t(shape.elements()) * sizeof(real))),
-      size_(shape.elements()),
-      shape_(shape) {}
-
 real Tensor::item() const {
   ENSURE(size_ == 1, "item: shape {} has {} elements, not one", shape_, size_);
   return data()[0];
@@ -29,18 +24,10 @@ Tensor Tensor::clone() const {
   return copy;
 }
 
-Tensor Tensor::detach() const {
-  Tensor same;
-  same.storage_ = storage_, same.size_ = size_, same.shape_ = shape_;
-  return same;
-}
-
 Tensor Tensor::viewed_as(const Shape& shape) const {
   ENSURE(shape.elements() == size_, "reshape: {} has {} elements, {} has {}", shape_, size_, shape,
          shape.elements());
-  Tensor same = detach();
-  same.shape_ = shape;
-  return same;
+  return Tensor(storage_, size_, shape);
 }
 
 Tensor zeros(const Shape& shape) {
@@ -49,15 +36,11 @@ Tensor zeros(const Shape& shape) {
   return t;
 }
 
-Tensor ones(const Shape& shape) { return full(shape, 1); }
-
 Tensor full(const Shape& shape, double value) {
   Tensor t(shape);
   std::fill_n(t.mutable_data(), t.size(), real(value));
   return t;
 }
-
-Tensor scalar(double value) { return full({}, value); }
 
 Tensor tensor(const Shape& shape, std::span<const double> values) {
   ENSURE(shape.elements() == int64_t(values.size()), "tensor: {} values for shape {}",
@@ -65,10 +48,6 @@ Tensor tensor(const Shape& shape, std::span<const double> values) {
   Tensor t(shape);
   std::transform(values.begin(), values.end(), t.mutable_data(), [](double v) { return real(v); });
   return t;
-}
-
-Tensor tensor(const Shape& shape, std::initializer_list<double> values) {
-  return tensor(shape, std::span<const double>(values.begin(), values.size()));
 }
 
 Tensor uniform(const Shape& shape, Random& random, double low, double high) {

@@ -16,8 +16,9 @@ inline namespace f64 {
 // Copying a Tensor copies the handle: both see the same elements. clone() copies the elements.
 class Tensor {
  public:
-  Tensor() = default;                   // undefined: no elements, no shape
-  explicit Tensor(const Shape& shape);  // elements not initialised; the factories below fill them
+  Tensor() = default;                  // undefined: no elements, no shape
+  explicit Tensor(const Shape& shape)  // elements not initialised; the factories below fill them
+      : Tensor(Storage::create(size_t(shape.elements()) * sizeof(real)), shape.elements(), shape) {}
 
   bool defined() const { return bool(storage_); }
   const Shape& shape() const { return shape_; }
@@ -37,8 +38,8 @@ class Tensor {
   real item() const;  // the only element; throws if there are more
   real at(std::initializer_list<int64_t> index) const;
 
-  Tensor clone() const;                        // own elements, no history
-  Tensor detach() const;                       // same elements, no history
+  Tensor clone() const;                                              // own elements, no history
+  Tensor detach() const { return Tensor(storage_, size_, shape_); }  // same elements, no history
   Tensor viewed_as(const Shape& shape) const;  // same elements, no history; sizes must agree
 
   // The graph (autograd/backward.cpp). A leaf that requires a gradient collects it in grad().
@@ -55,6 +56,9 @@ class Tensor {
   void set_history(Ref<Counted> node) { history_ = std::move(node); }
 
  private:
+  Tensor(Ref<Storage> storage, int64_t size, const Shape& shape)
+      : storage_(std::move(storage)), size_(size), shape_(shape) {}
+
   Storage* checked_storage() const {
     ENSURE(storage_, "tensor: this tensor is undefined (default constructed, or moved from)");
     return storage_.get();
@@ -73,11 +77,13 @@ class Tensor {
 
 // Factories. Every one gives a tensor without history.
 Tensor zeros(const Shape& shape);
-Tensor ones(const Shape& shape);
 Tensor full(const Shape& shape, double value);
-Tensor scalar(double value);                                        // shape []
+inline Tensor ones(const Shape& shape) { return full(shape, 1); }
+inline Tensor scalar(double value) { return full({}, value); }      // shape []
 Tensor tensor(const Shape& shape, std::span<const double> values);  // row by row; counts must agree
-Tensor tensor(const Shape& shape, std::initializer_list<double> values);
+inline Tensor tensor(const Shape& shape, std::initializer_list<double> values) {
+  return tensor(shape, std::span(values.begin(), values.size()));
+}
 // In [low, high).
 Tensor uniform(const Shape& shape, Random& random, double low = 0, double high = 1);
 Tensor normal(const Shape& shape, Random& random, double mean = 0, double deviation = 1);

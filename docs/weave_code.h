@@ -62,19 +62,20 @@ struct Quote {
   Lines lines;
 };
 
-// A line without its indentation and without a template <...> at its head.
+// A line without its indentation and without a template <...> or inline at its head.
 inline std::string declaration(const std::string& line) {
   const std::string text = trim(line);
+  if (text.rfind("inline ", 0) == 0) return text.substr(7);
   int depth = 0;
   for (size_t i = text.rfind("template <", 0) == 0 ? text.find('<') : text.size(); i < text.size();
        ++i) {
     depth += (text[i] == '<') - (text[i] == '>');
-    if (depth == 0) return trim(text.substr(i + 1));
+    if (depth == 0) return declaration(text.substr(i + 1));
   }
   return text;
 }
 
-// The number (from 0) of the one line that begins with `text`, as above or with its template head.
+// The number (from 0) of the one line that begins with `text`, as above or behind such a head.
 inline size_t find_line(const std::string& file, const Lines& lines, const std::string& text) {
   std::vector<size_t> found;
   for (size_t i = 0; i < lines.size(); ++i) {

@@ -175,10 +175,10 @@ TEST_CASE("Adam's steps do not depend on the scale of the loss", "[optim]") {
   CHECK(relative_error(second.weight.detach(), first.weight.detach()) < 1e-6);
 }
 
-TEST_CASE("the groups of a module leave bias and norm parameters undecayed", "[optim]") {
+TEST_CASE("AdamW leaves bias and norm parameters of a module undecayed", "[optim]") {
   Random random(1);
   Sequential model{Linear(2, 3, random), LayerNorm(3), Linear(3, 1, random)};
-  const ParameterGroups groups = model;
+  const ParameterGroups groups = decay_groups(model);
   REQUIRE(groups.size() == 2);
   CHECK_FALSE(groups[0].decay.has_value());  // the optimizer's
   REQUIRE(groups[0].parameters.size() == 2);

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <list>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/file.h"
 
@@ -122,7 +123,13 @@ TensorFile read_checked(std::istream& in, uint64_t size) {
   std::string text(size_t(header_size), '\0');
   read_bytes(in, text.data(), header_size);
 
-  const json header = json::parse(text, nullptr, false);
+  std::set<std::string> names;  // a map would silently keep the last of two
+  const auto seen = [&](int depth, json::parse_event_t event, const json& key) {
+    ENSURE(depth != 1 || event != json::parse_event_t::key || names.insert(key).second,
+           "the name {} appears twice", key.dump());
+    return true;
+  };
+  const json header = json::parse(text, seen, false);
   ENSURE(header.is_object(), "its header is not a JSON object in UTF-8");
   std::vector<Entry> entries;
   for (const auto& item : header.items()) {

@@ -114,7 +114,7 @@ template <class Isa, Binary f, Want want> real function(real a, real b) {
     case Binary::minimum:
       if (value) return a > b || b != b ? b : a;
       return chosen<Isa>(da ? a > b : b > a, a == b);
-    // -b log p - (1 - b) log(1 - p) with p = sigmoid(a), a the logit and b the target.
+    // -b log p - (1 - b) log(1 - p) with p = sigmoid(a), without a logarithm of zero.
     case Binary::bce_with_logits:
       if (value) return softplus<Isa>(a) - a * b;
       return da ? sigmoid<Isa>(a) - b : -a;

@@ -9,7 +9,7 @@ using value::sum_to;
 
 namespace {
 
-Broadcast walk(const Shape& shape, const Shape& a, const Shape& b) {
+Broadcast walk_of(const Shape& shape, const Shape& a, const Shape& b) {
   if (a != shape || b != shape) {
     return value::walk(shape, value::steps(a, shape), value::steps(b, shape));
   }
@@ -28,25 +28,9 @@ Tensor map(Unary f, const Tensor& x, double p = 0, double q = 0) {
 
 Tensor zip(const char* op, Binary f, const Tensor& a, const Tensor& b) {
   Tensor y(a.shape() == b.shape() ? a.shape() : broadcast(op, a.shape(), b.shape()));
-  kernels().binary[size_t(f)](walk(y.shape(), a.shape(), b.shape()), a.data(), b.data(),
+  kernels().binary[size_t(f)](walk_of(y.shape(), a.shape(), b.shape()), a.data(), b.data(),
                               y.mutable_data());
   return y;
-}
-
-// power, maximum, minimum: value and both slopes stand side by side in kernels/elementwise.h.
-Tensor pair(const char* op, Binary f, const Tensor& a, const Tensor& b) {
-  return record(
-      op, {a, b}, [&] { return zip(op, f, a, b); },
-      [f, a, b](const Tensor& gy, Grads& g) {
-        const auto add = [&](int input, const auto& slopes) {
-          Tensor each(gy.shape());
-          slopes[size_t(f)](walk(gy.shape(), a.shape(), b.shape()), gy.data(), a.data(), b.data(),
-                            each.mutable_data());
-          g.add(input, sum_to(std::move(each), g.shape(input)));
-        };
-        if (g.wants(0)) add(0, kernels().binary_gradient_a);
-        if (g.wants(1)) add(1, kernels().binary_gradient_b);
-      });
 }
 
 Tensor gradient_of(Unary f, const Tensor& gy, const Tensor& kept, double p = 0, double q = 0) {
@@ -68,6 +52,21 @@ Tensor value::of_x(const char* op, Unary f, const Tensor& x, double p, double q)
   return record(
       op, {x}, [&] { return map(f, x, p, q); },
       [f, x, p, q](const Tensor& gy, Grads& g) { g.add(0, gradient_of(f, gy, x, p, q)); });
+}
+
+Tensor value::of_pair(const char* op, Binary f, const Tensor& a, const Tensor& b) {
+  return record(
+      op, {a, b}, [&] { return zip(op, f, a, b); },
+      [f, a, b](const Tensor& gy, Grads& g) {
+        const auto add = [&](int input, const auto& slopes) {
+          Tensor each(gy.shape());
+          slopes[size_t(f)](walk_of(gy.shape(), a.shape(), b.shape()), gy.data(), a.data(),
+                            b.data(), each.mutable_data());
+          g.add(input, sum_to(std::move(each), g.shape(input)));
+        };
+        if (g.wants(0)) add(0, kernels().binary_gradient_a);
+        if (g.wants(1)) add(1, kernels().binary_gradient_b);
+      });
 }
 
 // ---- Arithmetic ---------------------------------------------------------------------------------
@@ -109,9 +108,15 @@ Tensor div(const Tensor& a, const Tensor& b) {
       });
 }
 
-Tensor power(const Tensor& a, const Tensor& b) { return pair("power", Binary::power, a, b); }
-Tensor maximum(const Tensor& a, const Tensor& b) { return pair("maximum", Binary::maximum, a, b); }
-Tensor minimum(const Tensor& a, const Tensor& b) { return pair("minimum", Binary::minimum, a, b); }
+Tensor power(const Tensor& a, const Tensor& b) {
+  return value::of_pair("power", Binary::power, a, b);
+}
+Tensor maximum(const Tensor& a, const Tensor& b) {
+  return value::of_pair("maximum", Binary::maximum, a, b);
+}
+Tensor minimum(const Tensor& a, const Tensor& b) {
+  return value::of_pair("minimum", Binary::minimum, a, b);
+}
 
 Tensor affine(const Tensor& x, double scale, double shift) {
   return record(

@@ -34,12 +34,11 @@ Tensor cross_entropy(const Tensor& logits, const Indices& labels, double smoothi
   return sum(losses) / double(count);
 }
 
-// log(1 + e^x) - t x is -t log p - (1 - t) log(1 - p) without a logarithm of zero.
 Tensor binary_cross_entropy(const Tensor& logits, const Tensor& targets) {
   ENSURE(logits.shape() == targets.shape() && logits.size() > 0,
          "binary_cross_entropy: logits {} and targets {} must have one shape, and elements",
          logits.shape(), targets.shape());
-  return mean(softplus(logits) - targets * logits);
+  return mean(value::of_pair("binary_cross_entropy", Binary::bce_with_logits, logits, targets));
 }
 
 Tensor mse(const Tensor& a, const Tensor& b) {

@@ -70,5 +70,7 @@ inline Tensor sum_to(Tensor g, const Shape& shape) {
 // the slope follows from the result y, that is kept, as the next operation does anyway; else x.
 Tensor of_x(const char* op, Unary f, const Tensor& x, double p = 0, double q = 0);
 Tensor of_y(const char* op, Unary f, const Tensor& x);
+// Functions of two numbers with both slopes there.
+Tensor of_pair(const char* op, Binary f, const Tensor& a, const Tensor& b);
 
 }  // namespace kindling::value

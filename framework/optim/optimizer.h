@@ -23,17 +23,21 @@ struct ParameterGroup {
   double rate_scale = 1;             // multiplies the optimizer's rate
 };
 
-// What an optimizer moves: groups, {first, second}, or a module. A module gives two: its weights,
-// and its bias and norm parameters, without decay.
+// What an optimizer moves: groups, {first, second}, or all parameters of a module as one.
 struct ParameterGroups : std::vector<ParameterGroup> {
   using vector::vector;
-  ParameterGroups(Module& module) : vector(2) {
-    at(1).decay = 0;
-    for (const NamedTensor& p : parameters(module)) {
-      at(bias_or_norm(p) ? 1 : 0).parameters.push_back(p);
-    }
-  }
+  ParameterGroups(Module& module) : vector(1) { at(0).parameters = parameters(module); }
 };
+
+// The weights of a module, and its bias and norm parameters, without decay.
+inline ParameterGroups decay_groups(Module& module) {
+  ParameterGroups groups(2);
+  groups[1].decay = 0;
+  for (const NamedTensor& p : parameters(module)) {
+    groups[bias_or_norm(p) ? 1 : 0].parameters.push_back(p);
+  }
+  return groups;
+}
 
 // Owns parameters: their gradients move them, and no other optimizer may have them. Frozen
 // parameters of a group are left out.
@@ -150,9 +154,12 @@ struct Sgd : Optimizer {
   }
 };
 
-struct Adam : Optimizer {  // and AdamW
+struct Adam : Optimizer {
   Adam(const ParameterGroups& groups, const AdamOptions& options)
       : Optimizer(groups, options, {"first_moment", "second_moment"}, &Kernels::adam) {}
+  // AdamW leaves the bias and norm parameters of a module undecayed.
+  Adam(Module& module, const AdamOptions& options)
+      : Adam(options.decoupled ? decay_groups(module) : ParameterGroups(module), options) {}
 };
 
 struct RmsProp : Optimizer {

@@ -49,7 +49,7 @@ constinit Cache cache;
 static_assert(std::is_trivially_destructible_v<Cache>);
 
 // Holds the mutex, unless this process has a single thread (glibc knows): a lock costs 10 ns.
-std::unique_lock<std::mutex> guard() {
+[[gnu::always_inline]] inline std::unique_lock<std::mutex> guard() {
   std::unique_lock lock(cache.mutex, std::defer_lock);
   if (!__libc_single_threaded) lock.lock();
   return lock;

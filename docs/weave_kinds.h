@@ -214,7 +214,7 @@ inline Woven lessons(const Words&, const fs::path& page) {
       if (hole == std::string::npos)
         fail("{}: the headline has no {{}} for the number", experiments);
       result.replace(hole, 2, statistic(records, words[3].text, "mean", words[4].text));
-      minutes = format_number(mean(numbers(records, "seconds")) / 60, ".1");
+      minutes = format_number(std::max(0.1, mean(numbers(records, "seconds")) / 60), ".1");
       break;
     }
     if (result.empty()) {

@@ -28,9 +28,10 @@ constinit thread_local bool serial = false;  // in a piece, or after run_seriall
 
 struct Job {
   int64_t n, grain;
-  const detail::Body* body;  // null ends the workers
+  const void* body;
+  detail::Piece piece;  // null ends the workers
 
-  void piece(int64_t i) const { (*body)(i, std::min(n, i + grain)); }
+  void run(int64_t i) const { piece(body, i, std::min(n, i + grain)); }
 };
 
 class Pool {
@@ -50,7 +51,7 @@ class Pool {
   void run(const Job& job) {
     std::unique_lock lock(owner_, std::defer_lock);
     if (serial || size_ == 1 || !lock.try_lock()) {  // a piece of ours, or another thread's job
-      for (int64_t i = 0; i < job.n; i += job.grain) job.piece(i);
+      for (int64_t i = 0; i < job.n; i += job.grain) job.run(i);
       return;
     }
     while (int(workers_.size()) < size_ - 1) {
@@ -72,7 +73,7 @@ class Pool {
   void serve(int round) {
     for (;; ++round) {
       wait_while_equal(round_, round);
-      if (!job_.body) return;
+      if (!job_.piece) return;
       work();
       if (--busy_ == 0) busy_.notify_one();
     }
@@ -82,7 +83,7 @@ class Pool {
   void work() {
     serial = true;
     try {
-      for (int64_t i; (i = next_.fetch_add(job_.grain)) < job_.n;) job_.piece(i);
+      for (int64_t i; (i = next_.fetch_add(job_.grain)) < job_.n;) job_.run(i);
     } catch (...) {
       next_ = job_.n;  // the pieces not yet begun are dropped
       if (!failed_.exchange(true)) error_ = std::current_exception();
@@ -129,9 +130,9 @@ void set_threads(int n) {
 
 void run_serially() { serial = true; }
 
-void detail::run_pieces(int64_t n, int64_t grain, const Body& body) {
+void detail::run_pieces(int64_t n, int64_t grain, const void* body, Piece piece) {
   ENSURE(grain >= 1, "parallel_for: grain {} must be at least 1", grain);
-  pool().run({n, grain, &body});
+  pool().run({n, grain, body, piece});
 }
 
 }  // namespace kindling

@@ -3,8 +3,6 @@
 
 #include "base/standard.h"
 
-#include <functional>
-
 namespace kindling {
 
 // Number of threads that work on one parallel_for, this one included; at least 1.
@@ -17,8 +15,8 @@ void set_threads(int n);
 void run_serially();
 
 namespace detail {
-using Body = std::function<void(int64_t begin, int64_t end)>;
-void run_pieces(int64_t n, int64_t grain, const Body& body);
+using Piece = void (*)(const void* body, int64_t begin, int64_t end);
+void run_pieces(int64_t n, int64_t grain, const void* body, Piece piece);
 }  // namespace detail
 
 // Calls body(begin, end) for pieces [0, grain), [grain, 2 grain), ... that cover [0, n).
@@ -28,7 +26,9 @@ void run_pieces(int64_t n, int64_t grain, const Body& body);
 template <class Body> void parallel_for(int64_t n, int64_t grain, const Body& body) {
   if (n <= 0) return;
   if (n <= grain) return body(int64_t{0}, n);
-  detail::run_pieces(n, grain, std::ref(body));
+  detail::run_pieces(n, grain, std::addressof(body), [](const void* b, int64_t begin, int64_t end) {
+    (*static_cast<const Body*>(b))(begin, end);
+  });
 }
 
 }  // namespace kindling

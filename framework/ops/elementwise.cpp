@@ -92,7 +92,7 @@ Tensor sub(const Tensor& a, const Tensor& b) {
 Tensor mul(const Tensor& a, const Tensor& b) {
   return record(
       "mul", {a, b}, [&] { return zip("mul", Binary::mul, a, b); },
-      [a, b](const Tensor& gy, Grads& g) {
+      [a = a.detach(), b = b.detach()](const Tensor& gy, Grads& g) {
         if (g.wants(0)) g.add(0, sum_to(zip("mul", Binary::mul, gy, b), a.shape()));
         if (g.wants(1)) g.add(1, sum_to(zip("mul", Binary::mul, gy, a), b.shape()));
       });

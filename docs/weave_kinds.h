@@ -238,11 +238,14 @@ inline Woven ops(const Words&, const fs::path& page) {
   const std::string file = "framework/ops/ops.h";
   const Lines lines = read_lines(file);
   Woven woven{{}, file};
-  bool rows = false;  // whether a table has begun in this section
+  bool rows = false;     // whether a table has begun in this section
+  bool in_body = false;  // of an inline function, whose lines are passed over
   std::string comment, declaration;
   for (size_t i = 0; i < lines.size(); ++i) {
     const std::string line = trim(lines[i]);
-    if (line.rfind("// ----", 0) == 0) {
+    if (in_body) {
+      in_body = line != "}";
+    } else if (line.rfind("// ----", 0) == 0) {
       const std::string title = line.substr(7, line.find_last_not_of('-') - 6);
       woven.lines.insert(woven.lines.end(), {"", "### " + trim(title), ""});
       rows = false;
@@ -258,10 +261,10 @@ inline Woven ops(const Words&, const fs::path& page) {
       declaration += (declaration.empty() ? "" : " ") + trim(line.substr(0, slashes));
       if (slashes < line.size())
         comment += (comment.empty() ? "" : " ") + comment_text(line.substr(slashes));
-      if (declaration.back() != ';' && declaration.back() != '}') continue;
-      const bool body = declaration.back() == '}';
-      declaration =
-          trim(declaration.substr(0, body ? declaration.find('{') : declaration.size() - 1));
+      const size_t body = declaration.find(") {");
+      if (declaration.back() != ';' && body == std::string::npos) continue;
+      in_body = declaration.back() == '{';
+      declaration.resize(body == std::string::npos ? declaration.size() - 1 : body + 1);
       if (declaration.rfind("inline ", 0) == 0) declaration.erase(0, 7);
       if (!rows) woven.lines.insert(woven.lines.end(), {"| function | |", "| --- | --- |"});
       rows = true;

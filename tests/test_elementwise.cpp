@@ -166,3 +166,11 @@ TEST_CASE("elementwise operations say what is wrong", "[elementwise]") {
   CHECK_THROWS_WITH(exp(Tensor()),
                     "tensor: this tensor is undefined (default constructed, or moved from)");
 }
+
+TEST_CASE("where names its mask as input 0", "[elementwise]") {
+  Tensor mask = tensor({2}, {0, 1}), a = ones({2});
+  a.set_requires_grad();
+  const Tensor y = where(mask, a, zeros({2}));
+  mask.mutable_data()[0] = 1;
+  CHECK_THROWS_WITH(sum(y).backward(), Equals("where: input 0 was changed after it was recorded"));
+}

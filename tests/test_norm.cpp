@@ -112,3 +112,8 @@ TEST_CASE("operations on rows say what is wrong", "[norm]") {
   CHECK_THROWS_WITH(dropout(ones({2}), 1, random), "dropout: p is 1, not in [0, 1)");
   CHECK_THROWS_WITH(dropout(ones({2}), -0.5, random), "dropout: p is -0.5, not in [0, 1)");
 }
+
+TEST_CASE("softmax and log_softmax of no rows have no rows", "[norm]") {
+  CHECK(softmax(zeros({0, 10})).shape() == Shape{0, 10});
+  CHECK(log_softmax(zeros({0, 10})).shape() == Shape{0, 10});
+}

@@ -219,7 +219,7 @@ TEST_CASE("entries that make no sense are errors", "[safetensors]") {
   CHECK_THAT(
       error_of(entry("\"F8_E4M3\"", "[2]", "[0,8]")),
       Equals("tensor \"w\": dtype \"F8_E4M3\" is not read; F32 F16 BF16 F64 I64 I32 U8 U64 are"));
-  CHECK_THAT(error_of(entry("4", "[2]", "[0,8]")), ContainsSubstring("dtype 4 is not read"));
+  CHECK_THAT(error_of(entry("4", "[2]", "[0,8]")), ContainsSubstring("it has no dtype"));
   CHECK_THAT(error_of(entry("\"F32\"", "[3]", "[0,8]")),
              Equals("tensor \"w\": F32 [3] takes 12 bytes, its data_offsets give 8"));
   CHECK_THAT(error_of(entry("\"F32\"", "[2]", "[8,0]")), ContainsSubstring("no range"));
@@ -231,7 +231,7 @@ TEST_CASE("entries that make no sense are errors", "[safetensors]") {
              ContainsSubstring("its data_offsets is not a list of whole numbers"));
   CHECK_THAT(error_of(one("5")), ContainsSubstring("data_offsets is not"));
   CHECK_THAT(error_of(one("{\"shape\":[2],\"data_offsets\":[0,8]}")),
-             ContainsSubstring("dtype null is not read"));
+             ContainsSubstring("it has no dtype"));
   CHECK_THAT(error_of(one("{\"dtype\":\"F32\",\"data_offsets\":[0,8]}")),
              ContainsSubstring("shape is not"));
 }
@@ -248,6 +248,22 @@ TEST_CASE("huge shapes allocate nothing", "[safetensors]") {
   CHECK_THAT(error_of(with("[0,2000000000,2000000000,2000000000]")),
              ContainsSubstring("more elements"));
   CHECK_THAT(error_of(with("[1,1,1,1,1,1,2]")), ContainsSubstring("7 dimensions"));
+}
+
+TEST_CASE("a header nested deeply, or larger than any, is an error", "[safetensors]") {
+  const std::string open(200000, '['), close(200000, ']');
+  for (const char* key : {"shape", "dtype", "data_offsets"}) {
+    std::string fields = R"("shape":[],"dtype":"F32","data_offsets":[0,4])";
+    const size_t at = fields.find(key) + std::string(key).size() + 2;
+    fields.replace(at, std::min(fields.find(",\"", at), fields.size()) - at, open + close);
+    CHECK_THAT(error_of(with_size("{\"w\":{" + fields + "}}", "1234")),
+               Catch::Matchers::StartsWith("tensor \"w\": "));
+  }
+  TempFolder folder;
+  const std::string path = (folder.path() / "large").string();
+  write_text(path, std::string("\0\0\0\0\x80\0\0\0", 8));
+  std::filesystem::resize_file(path, uint64_t{1} << 40);  // takes no room on the disk
+  CHECK_THROWS_WITH(read_safetensors(path), ContainsSubstring("a header of 549755813888 bytes"));
 }
 
 TEST_CASE("names that are not UTF-8 or appear twice are errors", "[safetensors]") {
@@ -298,7 +314,9 @@ TEST_CASE("tensors that cannot be written leave the old file", "[safetensors]") 
   write_safetensors(path, TensorFile{{"a", scalar(1)}});
   const std::string before = read_text(path);
   CHECK_THROWS_WITH(write_safetensors(path, TensorFile{{"\xff", scalar(1)}}),
-                    ContainsSubstring("UTF-8"));
+                    Equals(path + ": a name in it is not UTF-8"));
+  CHECK_THROWS_WITH(write_safetensors(path, TensorFile{{"__metadata__", scalar(1)}}),
+                    ContainsSubstring("which is reserved"));
   CHECK(read_text(path) == before);
   TensorFile twice;
   CHECK_THROWS_WITH(

@@ -32,6 +32,8 @@ struct NoGrad {
 // profiler is one. Of several, the youngest is told.
 class Observer {
  public:
+  Observer() = default;
+  Observer(const Observer&) = delete;
   virtual ~Observer() { graph_state.observer = before_; }
   virtual void begin(const char* op, bool backward) = 0;
   virtual void end() {}  // of the operation that began last; an exception ends it as well

@@ -106,6 +106,9 @@ void reset_peak() {
   cache.peak = cache.live;
 }
 
-void poison_new_blocks(bool on) { cache.poison = on; }
+void poison_new_blocks(bool on) {
+  const auto lock = guard();
+  cache.poison = on;
+}
 
 }  // namespace kindling::memory

@@ -15,7 +15,7 @@ namespace kindling {
 namespace {
 
 // Spins for some 20 µs, which bridges the gap between two kernels without a system call.
-void wait_while_equal(const std::atomic<int>& value, int old) {
+void wait_while_equal(const std::atomic<unsigned>& value, unsigned old) {
   for (int i = 0; i < 1000 && value.load(std::memory_order_acquire) == old; ++i) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();
@@ -59,18 +59,18 @@ class Pool {
     }
     start(job);
     work();
-    while (const int left = busy_) wait_while_equal(busy_, left);
+    while (const unsigned left = busy_) wait_while_equal(busy_, left);
     if (failed_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
  private:
   void start(const Job& job) {
-    job_ = job, next_ = 0, failed_ = false, busy_ = int(workers_.size());
+    job_ = job, next_ = 0, failed_ = false, busy_ = unsigned(workers_.size());
     ++round_;
     round_.notify_all();
   }
 
-  void serve(int round) {
+  void serve(unsigned round) {
     for (;; ++round) {
       wait_while_equal(round_, round);
       if (!job_.piece) return;
@@ -95,9 +95,9 @@ class Pool {
   std::atomic<int> size_;
   std::vector<std::thread> workers_;
   Job job_{};
-  alignas(64) std::atomic<int> round_ = 0;     // counts jobs; a change wakes the workers
-  alignas(64) std::atomic<int64_t> next_ = 0;  // first index nobody has taken
-  alignas(64) std::atomic<int> busy_ = 0;      // workers still inside the job
+  alignas(64) std::atomic<unsigned> round_ = 0;  // counts jobs; a change wakes the workers
+  alignas(64) std::atomic<int64_t> next_ = 0;    // first index nobody has taken
+  alignas(64) std::atomic<unsigned> busy_ = 0;   // workers still inside the job
   std::atomic<bool> failed_ = false;
   std::exception_ptr error_;  // the first one
 };

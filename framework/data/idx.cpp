@@ -13,25 +13,29 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMostBytes = (size_t{1} << 31) - 1;  // no set comes near; stops a crafted .gz
 
-// All bytes of a file, compressed or not: zlib looks at the first ones. Room is made piece by
-// piece, as the file is found to hold them, and never because of a size in a header.
-std::vector<uint8_t> read_gz(const std::string& path) {
-  constexpr size_t kPiece = size_t{1} << 20;
-  const std::unique_ptr<gzFile_s, decltype(&gzclose)> file(gzopen(path.c_str(), "rb"), gzclose);
-  ENSURE(file, "{}: cannot be opened", path);
-  std::vector<uint8_t> bytes;
-  for (int got = 1; got > 0;) {
-    const size_t held = bytes.size();
-    ENSURE(held <= kMostBytes, "{}: holds more than {} bytes", path, kMostBytes);
-    bytes.resize(held + kPiece);
-    got = gzread(file.get(), &bytes[held], kPiece);
-    int code = Z_OK;
-    const char* reason = gzerror(file.get(), &code);
-    ENSURE(got >= 0 && code != Z_BUF_ERROR, "{}: damaged or truncated ({})", path, reason);
-    bytes.resize(held + size_t(got));
+// A file, compressed or not (zlib looks at the first bytes), and what has been read of it. Room is
+// made piece by piece, as the file is found to hold them, and never because of a size in a header.
+struct GzFile {
+  std::string path;
+  std::unique_ptr<gzFile_s, decltype(&gzclose)> file = {gzopen(path.c_str(), "rb"), gzclose};
+  std::vector<uint8_t> bytes = {};
+
+  // Whether the file has `size` bytes; then they are there.
+  bool read_to(size_t size) {
+    ENSURE(file, "{}: cannot be opened", path);
+    for (size_t held; (held = bytes.size()) < size;) {
+      const size_t piece = std::min(size - held, size_t{1} << 20);
+      bytes.resize(held + piece);
+      const int got = gzread(file.get(), &bytes[held], unsigned(piece));
+      int code = Z_OK;
+      const char* reason = gzerror(file.get(), &code);
+      ENSURE(got >= 0 && code != Z_BUF_ERROR, "{}: damaged or truncated ({})", path, reason);
+      bytes.resize(held + size_t(got));
+      if (got == 0) return false;
+    }
+    return true;
   }
-  return bytes;
-}
+};
 
 }  // namespace
 
@@ -40,10 +44,10 @@ IdxFile read_idx(const std::string& path) {
   if (!fs::is_regular_file(found)) {
     throw DataMissing(fmt::format("{0}: no such file, and no {0}.gz", path));
   }
-  std::vector<uint8_t> bytes = read_gz(found);
-
+  GzFile file{found};
+  std::vector<uint8_t>& bytes = file.bytes;
   const auto ensure_header = [&](size_t size) {
-    ENSURE(bytes.size() >= size, "{}: truncated: shorter than its header", found);
+    ENSURE(file.read_to(size), "{}: truncated: shorter than its header", found);
   };
   ensure_header(4);
   ENSURE(bytes[0] == 0 && bytes[1] == 0 && bytes[2] == 8,
@@ -60,9 +64,11 @@ IdxFile read_idx(const std::string& path) {
   }
   ENSURE(asked <= kMostBytes, "{}: its header asks for more than {} bytes", found, kMostBytes);
   const Shape shape(sizes);
-  const size_t needed = size_t(shape.elements()), held = bytes.size() - header;
-  ENSURE(held == needed, "{}: {}: {} needs {} bytes, the file holds {}", found,
-         held < needed ? "truncated" : "too long", shape, needed, held);
+  const size_t needed = size_t(shape.elements());
+  ENSURE(file.read_to(header + needed), "{}: truncated: {} needs {} bytes, the file holds {}",
+         found, shape, needed, bytes.size() - header);
+  ENSURE(!file.read_to(header + needed + 1), "{}: too long: bytes after the {} of {}", found,
+         needed, shape);
   bytes.erase(bytes.begin(), bytes.begin() + int64_t(header));
   return {shape, std::move(bytes)};
 }
@@ -102,8 +108,6 @@ ImageData load_mnist(const std::string& name, const std::string& folder) {
       return read_idx(where + "/" + file);
     } catch (const DataMissing&) {
       throw DataMissing(fmt::format("{}: {}.gz not found in {}{}", name, file, where, remedy));
-    } catch (const Error& e) {
-      throw Error(e.what() + remedy);
     }
   };
   const auto load = [&](const std::string& part) {
@@ -111,13 +115,19 @@ ImageData load_mnist(const std::string& name, const std::string& folder) {
     const IdxFile labels = read(part + "-labels-idx1-ubyte");
     ENSURE(images.shape.rank() == 3 && labels.shape.rank() == 1 && labels.shape[0] > 0 &&
                images.shape[0] == labels.shape[0],
-           "{}: the {} files in {} do not fit: images {}, labels {}{}", name, part, where,
-           images.shape, labels.shape, remedy);
+           "{}: the {} files in {} do not fit: images {}, labels {}", name, part, where,
+           images.shape, labels.shape);
     return ImageSet(name, {images.shape[1], images.shape[2], 1}, std::move(images.bytes),
                     {labels.bytes.begin(), labels.bytes.end()}, set->classes);
   };
-  ImageSet train = load("train"), test = load("t10k");
-  return scaled(std::move(train), std::move(test));
+  try {
+    ImageSet train = load("train"), test = load("t10k");
+    return scaled(std::move(train), std::move(test));
+  } catch (const DataMissing&) {
+    throw;
+  } catch (const Error& e) {
+    throw Error(e.what() + remedy);
+  }
 }
 
 }  // namespace kindling

@@ -58,9 +58,10 @@ void Loader::request(Position p) {
 Batch Loader::prepare(const Position& p) {
   Random of_epoch = Random(options_.seed).fork(uint64_t(p.epoch));
   Random of_batch = of_epoch.fork(uint64_t(p.batch));
-  if (p.epoch != std::exchange(ordered_epoch_, p.epoch)) {
+  if (p.epoch != ordered_epoch_) {
     order_ = permutation(data_.size(), of_epoch);
     if (!options_.shuffle) std::ranges::sort(order_);
+    ordered_epoch_ = p.epoch;
   }
   const int64_t begin = p.batch * options_.batch,
                 end = std::min(begin + options_.batch, data_.size());

@@ -20,6 +20,8 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 
 // ---- Reading ------------------------------------------------------------------------------------
 
+constexpr const char* kMetadata = "__metadata__";  // texts that are no tensor: skipped
+
 // What f finds wrong is wrong with `where`: a file, and in it a tensor.
 template <class F> auto within(const std::string& where, const F& f) {
   try {
@@ -44,6 +46,8 @@ struct BF16 {
   uint16_t bits;
   operator float() const { return std::bit_cast<float>(uint32_t{bits} << 16); }
 };
+
+constexpr uint64_t kMostHeader = 100'000'000;  // bytes, as in the reference implementation
 
 void read_bytes(std::istream& in, void* to, uint64_t bytes) {
   in.read(static_cast<char*>(to), std::streamsize(bytes));
@@ -94,17 +98,18 @@ struct Entry {
 
 Entry parse_entry(const std::string& name, const json& value) {
   const auto whole_numbers = [&](const char* key) {
-    const json list = value.contains(key) ? value[key] : json();
+    const json& list = value.is_object() && value.contains(key) ? value[key] : value;
     ENSURE(list.is_array() && std::ranges::all_of(list, &json::is_number_unsigned),
            "its {} is not a list of whole numbers", key);
     return list.get<std::vector<uint64_t>>();
   };
   const auto offsets = whole_numbers("data_offsets"), sizes = whole_numbers("shape");
   ENSURE(offsets.size() == 2 && offsets[0] <= offsets[1], "its data_offsets are no range");
-  const json type = value.value("dtype", json());
-  const auto dtype = std::ranges::find_if(kDtypes, [&](auto& known) { return known.name == type; });
+  ENSURE(value.contains("dtype") && value["dtype"].is_string(), "it has no dtype");
+  const std::string type = value["dtype"];
+  const auto dtype = std::ranges::find(kDtypes, type, &Dtype::name);
   ENSURE(dtype != kDtypes.end(), "dtype {} is not read; F32 F16 BF16 F64 I64 I32 U8 U64 are",
-         type.dump());
+         json(type).dump());
   const Shape shape(std::vector<int64_t>(sizes.begin(), sizes.end()));
   // Shape holds at most 2^59 elements, so this product cannot overflow.
   const uint64_t needed = uint64_t(shape.elements()) * dtype->bytes,
@@ -117,7 +122,7 @@ Entry parse_entry(const std::string& name, const json& value) {
 TensorFile read_checked(std::istream& in, uint64_t size) {
   uint64_t header_size = 0;
   read_bytes(in, &header_size, 8);
-  ENSURE(header_size <= size - 8,
+  ENSURE(header_size <= kMostHeader && header_size <= size - 8,
          "truncated or no safetensors file: a header of {} bytes in a file of {}", header_size,
          size);
   std::string text(size_t(header_size), '\0');
@@ -134,25 +139,28 @@ TensorFile read_checked(std::istream& in, uint64_t size) {
   std::vector<Entry> entries;
   for (const auto& item : header.items()) {
     const auto parse = [&] { return parse_entry(item.key(), item.value()); };
-    if (item.key() != "__metadata__") entries.push_back(within(quoted(item.key()), parse));
+    if (item.key() != kMetadata) entries.push_back(within(quoted(item.key()), parse));
   }
   std::ranges::sort(entries, {}, [](const Entry& e) { return std::pair(e.begin, e.end); });
 
-  // Tensors must lie one after another and fill the file. Room for one is made after that.
-  TensorFile file;
+  // Tensors must lie one after another and fill the file. Room for them is made after that.
   uint64_t end = 0;
   const uint64_t bytes = size - 8 - header_size;
   for (const Entry& entry : entries) {
-    file[entry.name] = within(quoted(entry.name), [&] {
+    within(quoted(entry.name), [&] {
       ENSURE(entry.begin == end, "it begins at byte {}, the tensor before it ends at {}: {}",
              entry.begin, end, entry.begin < end ? "they overlap" : "a hole");
       ENSURE(entry.end <= bytes, "truncated: it ends at byte {}, the file has {} after its header",
              entry.end, bytes);
       end = entry.end;
-      return entry.dtype->read(in, entry.shape);
     });
   }
   ENSURE(end == bytes, "too long: {} bytes after the last tensor", bytes - end);
+  TensorFile file;
+  for (const Entry& entry : entries) {
+    const auto read = [&] { return entry.dtype->read(in, entry.shape); };
+    file[entry.name] = within(quoted(entry.name), read);
+  }
   return file;
 }
 
@@ -209,7 +217,14 @@ void write_safetensors(const std::string& path, const TensorFile& file) {
                     {"shape", std::vector<int64_t>(shape.begin(), shape.end())},
                     {"data_offsets", {begin, end}}};
   }
-  std::string text = header.dump();
+  ENSURE(!header.contains(kMetadata), "{}: a tensor is named {}, which is reserved", path,
+         kMetadata);
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const json::exception&) {
+    throw Error(path + ": a name in it is not UTF-8");
+  }
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the tensors begin at a multiple of 8
   const uint64_t header_size = text.size();
   pieces[0] = bytes_of(std::span(&header_size, 1)), pieces[1] = text;

@@ -9,7 +9,7 @@
 namespace kindling {
 
 constinit thread_local Cost* running_cost = nullptr;
-constinit const Kernels* detail::chosen_kernels = nullptr;
+constinit std::atomic<const Kernels*> detail::chosen_kernels = nullptr;
 
 namespace {
 
@@ -42,7 +42,7 @@ const Kernels& find(const std::string& name, const char* asked_by) {
 const Kernels& detail::choose_kernels() {
   const char* name = std::getenv("KINDLING_ISA");
   chosen_kernels = &(name ? find(name, "KINDLING_ISA") : find(available_isas().back(), "isa"));
-  return *chosen_kernels;
+  return *chosen_kernels.load();
 }
 
 std::vector<std::string> available_isas() {

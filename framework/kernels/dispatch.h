@@ -3,6 +3,8 @@
 // adds its cost to running_cost. Page: docs/kernels.md
 #pragma once
 
+#include <atomic>
+
 #include "kernels/reference.h"
 
 namespace kindling {
@@ -52,13 +54,14 @@ struct Kernels {
 };
 
 namespace detail {
-extern constinit const Kernels* chosen_kernels;
+extern constinit std::atomic<const Kernels*> chosen_kernels;
 const Kernels& choose_kernels();
 }  // namespace detail
 
 // The kernels of the widest instruction set this machine has; KINDLING_ISA=NAME overrides it.
 inline const Kernels& kernels() {
-  return detail::chosen_kernels ? *detail::chosen_kernels : detail::choose_kernels();
+  const Kernels* chosen = detail::chosen_kernels.load(std::memory_order_relaxed);
+  return chosen ? *chosen : detail::choose_kernels();
 }
 
 // Names of the sets that are compiled in and run here, the narrowest first: "scalar", "avx2", ...

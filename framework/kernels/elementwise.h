@@ -38,7 +38,7 @@ template <class Isa, bool value> real gelu_tanh(real x) {
 }
 
 // y = f(x; p, q) if a value is asked for, otherwise dy/dx. The slope reads x or y but never both:
-// an operation keeps only one of them. NaN in gives NaN out.
+// an operation keeps only one of them. The value of a NaN is NaN.
 template <class Isa, Unary f, bool value>
 real function(real x, [[maybe_unused]] real y, [[maybe_unused]] real p, [[maybe_unused]] real q) {
   switch (f) {
@@ -116,7 +116,7 @@ template <class Isa, Binary f, Want want> real function(real a, real b) {
       return chosen<Isa>(da ? a > b : b > a, a == b);
     // -b log p - (1 - b) log(1 - p) with p = sigmoid(a), without a logarithm of zero.
     case Binary::bce_with_logits:
-      if (value) return softplus<Isa>(a) - a * b;
+      if (value) return (a > 0 ? a : 0) - a * b + std::log1p(std::exp(-std::abs(a)));
       return da ? sigmoid<Isa>(a) - b : -a;
     case Binary::count_: break;
   }

@@ -140,15 +140,15 @@ Tensor where(const Tensor& mask, const Tensor& a, const Tensor& b) {
   const Tensor m = broadcast_to(mask.detach(), shape);
   const Tensor yes = broadcast_to(a, shape), no = broadcast_to(b, shape);
   return record(
-      "where", {shape_only(yes), shape_only(no), m},
+      "where", {m, shape_only(yes), shape_only(no)},
       [&] {
         Tensor y(shape);
         kernels().where(y.size(), m.data(), yes.data(), no.data(), y.mutable_data());
         return y;
       },
       [m](const Tensor& gy, Grads& g) {
-        if (g.wants(0)) g.add(0, where(m, gy, zeros(gy.shape())));
-        if (g.wants(1)) g.add(1, where(m, zeros(gy.shape()), gy));
+        if (g.wants(1)) g.add(1, where(m, gy, zeros(gy.shape())));
+        if (g.wants(2)) g.add(2, where(m, zeros(gy.shape()), gy));
       });
 }
 

@@ -50,9 +50,9 @@ Tensor mse(const Tensor& a, const Tensor& b) {
       "mse", {shape_only(a), shape_only(b)},
       [&] { return scalar(kernels().sum_of_squares(a.size(), difference.data()) / n); },
       [difference, n](const Tensor& gy, Grads& g) {
-        const Tensor ga = difference * (2 * double(gy.item()) / n);
-        g.add(0, ga);
-        g.add(1, -ga);
+        const double scale = 2 * double(gy.item()) / n;
+        if (g.wants(0)) g.add(0, difference * scale);
+        if (g.wants(1)) g.add(1, difference * -scale);
       });
 }
 

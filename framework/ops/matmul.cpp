@@ -14,18 +14,21 @@ Matrix matrix(const Tensor& x, bool transposed, int64_t i) {
   return transposed ? m.t() : m;
 }
 
-Tensor product(const Tensor& a, bool ta, const Tensor& b, bool tb, const Tensor& bias = {}) {
+// The product of each pair, or, for the gradient of an operand that all of them share, their sum.
+Tensor product(const Tensor& a, bool ta, const Tensor& b, bool tb, const Tensor& bias = {},
+               bool summed = false) {
   const int64_t M = a.dim(ta ? -1 : -2), K = a.dim(ta ? -2 : -1), N = b.dim(tb ? -2 : -1);
   const Shape& larger = a.rank() >= b.rank() ? a.shape() : b.shape();
   const int64_t batch = value::product(larger, 0, larger.rank() - 2);
-  Tensor c(larger.with(-2, M).with(-1, N));
+  Tensor c = summed ? zeros({M, N}) : Tensor(larger.with(-2, M).with(-1, N));
   real* const to = c.mutable_data();
-  const Epilogue epilogue{.bias = bias.defined() ? bias.data() : nullptr};
+  const int64_t step = summed ? 0 : M * N, few = 1 + (1 << 16) / (1 + M * N * K);
+  const Epilogue epilogue{summed, bias.defined() ? bias.data() : nullptr};
   // Threads take whole matrices; the cost is counted here, since theirs would go unseen.
   Cost* const cost = std::exchange(running_cost, nullptr);
-  parallel_for(batch, 1 + (1 << 16) / (1 + M * N * K), [&](int64_t begin, int64_t end) {
+  parallel_for(batch, summed ? batch : few, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
-      kernels().gemm(matrix(a, ta, i), matrix(b, tb, i), to + i * M * N, N, epilogue);
+      kernels().gemm(matrix(a, ta, i), matrix(b, tb, i), to + i * step, N, epilogue);
     }
   });
   running_cost = cost;
@@ -45,17 +48,18 @@ Tensor matmul(const Tensor& a, const Tensor& b, Transpose transpose) {
   const auto batch = [](const Tensor& x) { return x.shape().with(-2, 1).with(-1, 1); };
   ENSURE(a.rank() == 2 || b.rank() == 2 || batch(a) == batch(b), "matmul: batches differ: {} x {}",
          a.shape(), b.shape());
-  // An operand that was used by every matrix of the batch gets the sum of their gradients.
   return record(
       "matmul", {a, b}, [&] { return product(a, ta, b, tb); },
       [a, b, ta, tb](const Tensor& gc, Grads& g) {
         if (g.wants(0)) {  // dA = dC B^T; of a transposed operand (dC B^T)^T = B dC^T
-          const Tensor ga = ta ? product(b, tb, gc, true) : product(gc, false, b, !tb);
-          g.add(0, value::sum_to(ga, a.shape()));
+          const bool shared = a.rank() < gc.rank();
+          g.add(0,
+                ta ? product(b, tb, gc, true, {}, shared) : product(gc, false, b, !tb, {}, shared));
         }
         if (g.wants(1)) {  // dB = A^T dC; of a transposed operand (A^T dC)^T = dC^T A
-          const Tensor gb = tb ? product(gc, true, a, ta) : product(a, !ta, gc, false);
-          g.add(1, value::sum_to(gb, b.shape()));
+          const bool shared = b.rank() < gc.rank();
+          g.add(1,
+                tb ? product(gc, true, a, ta, {}, shared) : product(a, !ta, gc, false, {}, shared));
         }
       });
 }

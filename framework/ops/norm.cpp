@@ -25,6 +25,7 @@ Tensor softmax(const Tensor& x, int axis) {
 // A shift changes no softmax: with the largest element at 0 no exponential overflows.
 Tensor log_softmax(const Tensor& x, int axis) {
   ENSURE(x.rank() >= 1, "log_softmax: a single number has no axis");
+  if (x.size() == 0) return x;
   const Tensor shifted = x - max(x.detach(), {axis}, true);
   return shifted - log(sum(exp(shifted), {axis}, true));
 }
@@ -48,10 +49,11 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
       },
       [=](const Tensor& gy, Grads& g) {
         const auto sum_for = [&](int i) { return g.wants(i) ? g.into(i).mutable_data() : nullptr; };
-        Tensor gx(x.shape());
+        Tensor gx = g.wants(0) ? Tensor(x.shape()) : Tensor();
         kernels().layer_norm_gradient(rows, n, gy.data(), x.data(), data_of(weight), mean.data(),
-                                      inverse.data(), gx.mutable_data(), sum_for(1), sum_for(2));
-        g.add(0, std::move(gx));
+                                      inverse.data(), g.wants(0) ? gx.mutable_data() : nullptr,
+                                      sum_for(1), sum_for(2));
+        if (g.wants(0)) g.add(0, std::move(gx));
       });
 }
 

@@ -45,16 +45,16 @@ Tensor permute(const Tensor& x, std::vector<int> order) {
   ENSURE(int(order.size()) == x.rank(), "permute: {} axes for shape {}", order.size(), x.shape());
   const value::Strides from = value::steps(x.shape(), x.shape());
   value::Strides strides{};
-  Shape shape = x.shape();
+  std::vector<int64_t> sizes;
   std::array<bool, kMaxRank> used{};
   for (int i = 0; i < x.rank(); ++i) {
     const int axis = x.shape().axis(order[size_t(i)]);
     ENSURE(!std::exchange(used[size_t(axis)], true), "permute: axis {} of {} is given twice", axis,
            x.shape());
-    shape = shape.with(i, x.dim(axis));
+    sizes.push_back(x.dim(axis));
     strides[size_t(i)] = from[size_t(axis)];
   }
-  return strided("permute", x, shape, strides);
+  return strided("permute", x, Shape(sizes), strides);
 }
 
 Tensor transpose(const Tensor& x, int i, int j) {
@@ -104,6 +104,7 @@ Tensor slice(const Tensor& x, int axis, int64_t begin, int64_t end, int64_t step
   const int64_t from = begin < 0 ? begin + size : begin, to = end < 0 ? end + size : end;
   ENSURE(from >= 0 && from <= to && to <= size && step >= 1,
          "slice: {} to {} by {} of axis {} in {}", begin, end, step, a, x.shape());
+  step = std::min(step, size + 1);  // which takes one element, as any larger step does
   value::Strides strides = value::steps(x.shape(), x.shape());
   const int64_t offset = from * strides[size_t(a)];
   strides[size_t(a)] *= step;

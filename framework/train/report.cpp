@@ -150,6 +150,7 @@ void Report::result(const std::string& name, double value, const std::string& un
 }
 
 Exit Report::verdict(const std::string& next) {
+  if (interrupted()) throw Interrupted("interrupted");
   ENSURE(claims_ > 0 || !result_.empty(), "verdict: this run claims nothing");
   const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start_;
   const std::string record = cli_.shared.record, changed = cli_.changed();

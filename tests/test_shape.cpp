@@ -39,13 +39,6 @@ TEST_CASE("dimensions are replaced, removed and inserted", "[shape]") {
   CHECK(shape == Shape{2, 3, 4});
 }
 
-TEST_CASE("strides count elements between neighbours", "[shape]") {
-  const auto strides = strides_of({2, 3, 4});
-  CHECK(strides[0] == 12);
-  CHECK(strides[1] == 4);
-  CHECK(strides[2] == 1);
-}
-
 TEST_CASE("broadcasting stretches 1 and adds dimensions in front", "[shape]") {
   CHECK(broadcast("add", {2, 3}, {2, 3}) == Shape{2, 3});
   CHECK(broadcast("add", {2, 3}, {3}) == Shape{2, 3});

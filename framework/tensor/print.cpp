@@ -26,8 +26,10 @@ std::vector<int64_t> shown(const Shape& shape, int axis) {
 template <class T>
 void collect(const Shape& shape, int axis, const T* data, std::vector<T>& elements) {
   if (axis == shape.rank()) return elements.push_back(*data);
+  const auto step =
+      std::accumulate(shape.begin() + axis + 1, shape.end(), int64_t{1}, std::multiplies());
   for (int64_t i : shown(shape, axis)) {
-    if (i != kGap) collect(shape, axis + 1, data + i * strides_of(shape)[size_t(axis)], elements);
+    if (i != kGap) collect(shape, axis + 1, data + i * step, elements);
   }
 }
 

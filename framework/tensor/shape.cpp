@@ -51,14 +51,4 @@ Shape broadcast(const char* op, const Shape& a, const Shape& b) {
   return Shape(std::span(sizes).first(size_t(rank)));
 }
 
-std::array<int64_t, kMaxRank> strides_of(const Shape& shape) {
-  std::array<int64_t, kMaxRank> strides{};
-  int64_t step = 1;
-  for (int i = shape.rank() - 1; i >= 0; --i) {
-    strides[size_t(i)] = step;
-    step *= shape[i];
-  }
-  return strides;
-}
-
 }  // namespace kindling

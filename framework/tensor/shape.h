@@ -52,9 +52,6 @@ class Shape {
 // Throws "OP: shapes [3, 4] and [5] do not broadcast".
 Shape broadcast(const char* op, const Shape& a, const Shape& b);
 
-// Elements between neighbours along each dimension of a dense row-major tensor.
-std::array<int64_t, kMaxRank> strides_of(const Shape& shape);
-
 }  // namespace kindling
 
 template <> struct fmt::formatter<kindling::Shape> {

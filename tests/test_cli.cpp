@@ -87,6 +87,15 @@ TEST_CASE("cli: values are read in both forms, the last one counts", "[cli]") {
   CHECK(s.decay == 0.001);
 }
 
+TEST_CASE("cli: a refused value leaves the variable as it was", "[cli]") {
+  Cli cli("00-test", "A test.");
+  double decay = 0.5;
+  cli.option("--decay", decay, "a real number");
+  const char* const argv[] = {"lesson", "--decay", "-3"};
+  CHECK_THROWS_AS(cli.parse(3, argv), UsageError);
+  CHECK(decay == 0.5);
+}
+
 TEST_CASE("cli: what is no number in range is refused with the range", "[cli]") {
   CHECK(usage_error({"--epochs", "-1"}) ==
         "--epochs: '-1' is not a whole number from 1 to 1000000");

@@ -82,11 +82,12 @@ void Cli::Option::set(const std::string& word) {
     } else if constexpr (std::is_same_v<Value, std::string>) {
       *variable = word;
     } else {
+      Value number{};
       const char* const end = word.data() + word.size();
-      const auto [stop, error] = std::from_chars(word.data(), end, *variable);
-      const auto number = double(*variable);  // NaN fails both comparisons
-      if (error == std::errc() && stop == end && number >= range.low && number <= range.high)
-        return;
+      const auto [stop, error] = std::from_chars(word.data(), end, number);
+      const auto size = double(number);  // NaN fails both comparisons
+      const bool whole_word = error == std::errc() && stop == end;
+      if (whole_word && size >= range.low && size <= range.high) return void(*variable = number);
       throw UsageError(fmt::format(
           "{}: '{}' is not a {}number {}", name, word, std::is_integral_v<Value> ? "whole " : "",
           range.high < Range{}.high ? fmt::format("from {} to {}", range.low, range.high)

@@ -8,18 +8,13 @@
 
 #include "base/check.h"
 #include "support/catch.h"
+#include "support/luminance.h"
 
 using namespace kindling;
 
 namespace {
 
 constexpr real kNan = std::numeric_limits<real>::quiet_NaN();
-
-// Relative luminance of an sRGB colour (the standard's 2.4-power curve, without its linear foot).
-double luminance(Rgb c) {
-  const auto linear = [](uint8_t byte) { return std::pow(byte / 255.0, 2.2); };
-  return 0.2126 * linear(c.r) + 0.7152 * linear(c.g) + 0.0722 * linear(c.b);
-}
 
 Image decode(const std::string& png) {
   int width = 0, height = 0, channels = 0;

@@ -19,9 +19,8 @@ Shape::Shape(std::span<const int64_t> sizes) {
   }
 }
 
-int Shape::axis(int i) const {
-  ENSURE(i >= -rank_ && i < rank_, "shape: {} has no dimension {}", str(), i);
-  return i < 0 ? i + rank_ : i;
+void Shape::fail_axis(int i) const {
+  throw Error(fmt::format("shape: {} has no dimension {}", str(), i));
 }
 
 Shape Shape::inserted(int i, int64_t size) const {

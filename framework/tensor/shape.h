@@ -19,7 +19,10 @@ class Shape {
   int rank() const { return rank_; }
   int64_t operator[](int i) const { return sizes_[size_t(i)]; }  // i in 0 .. rank-1, unchecked
   int64_t dim(int i) const { return sizes_[size_t(axis(i))]; }   // negative i counts from the end
-  int axis(int i) const;                                         // i or rank + i, checked
+  int axis(int i) const {                                        // i or rank + i, checked
+    if (i < -rank_ || i >= rank_) fail_axis(i);
+    return i < 0 ? i + rank_ : i;
+  }
   int64_t elements() const {
     int64_t n = 1;
     for (int i = 0; i < rank_; ++i) n *= sizes_[size_t(i)];
@@ -40,6 +43,7 @@ class Shape {
   std::string str() const;  // "[64, 784]"
 
  private:
+  [[noreturn]] void fail_axis(int i) const;
   // The dimensions [i, i + removed) replaced by those of the list.
   Shape spliced(int i, int removed, std::initializer_list<int64_t> added) const;
 

@@ -6,6 +6,7 @@
 
 #include "support/catch.h"
 #include "support/command.h"
+#include "support/luminance.h"
 #include "support/skip.h"
 
 using namespace kindling;
@@ -14,12 +15,6 @@ using namespace lesson02;
 namespace {
 
 constexpr real kNan = std::numeric_limits<real>::quiet_NaN();
-
-// Relative luminance of an sRGB colour (the standard's 2.4-power curve, without its linear foot).
-double luminance(Rgb c) {
-  const auto linear = [](uint8_t byte) { return std::pow(byte / 255.0, 2.2); };
-  return 0.2126 * linear(c.r) + 0.7152 * linear(c.g) + 0.0722 * linear(c.b);
-}
 
 bool nearer(Rgb c, Rgb to, Rgb than) {
   const auto distance = [&](Rgb o) { return std::hypot(c.r - o.r, c.g - o.g, c.b - o.b); };

@@ -1,10 +1,7 @@
 // The recorded graph as a drawing: DOT, the language of Graphviz. Page: docs/autograd.md
 #pragma once
 
-#include <fmt/format.h>
-
 #include <fstream>
-#include <set>
 
 #include "autograd/node.h"
 

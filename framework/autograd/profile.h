@@ -2,10 +2,7 @@
 // could do at best. Page: docs/autograd.md
 #pragma once
 
-#include <fmt/format.h>
-
 #include <chrono>
-#include <map>
 
 #include "autograd/node.h"
 #include "base/parallel.h"

@@ -4,7 +4,7 @@
 
 #include "base/standard.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <stdexcept>
 

@@ -3,8 +3,6 @@
 
 #include "base/check.h"
 
-#include <string_view>
-
 namespace kindling {
 
 // All bytes of a file; none if it is not there or cannot be read.

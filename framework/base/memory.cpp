@@ -2,7 +2,6 @@
 #include "base/memory.h"
 
 #include <bit>
-#include <cstdlib>
 #include <mutex>
 
 #include "base/check.h"

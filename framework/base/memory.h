@@ -4,8 +4,6 @@
 
 #include "base/standard.h"
 
-#include <atomic>
-
 #include <sys/single_threaded.h>
 
 namespace kindling {

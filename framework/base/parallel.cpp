@@ -3,8 +3,6 @@
 
 #include <sched.h>
 
-#include <atomic>
-#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <thread>

@@ -1,8 +1,6 @@
 // Counter-based random numbers. Page: docs/tensor.md
 #include "base/random.h"
 
-#include <numbers>
-
 #include "base/check.h"
 
 namespace kindling {

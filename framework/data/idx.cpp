@@ -3,7 +3,6 @@
 
 #include <zlib.h>
 
-#include <cstdlib>
 #include <filesystem>
 
 namespace kindling {

@@ -1,7 +1,6 @@
 // Pictures: pixels for PNG files, charts as SVG. Page: docs/02-perceptron.md
 #include "io/picture.h"
 
-#include <fmt/format.h>
 #include <stb/stb_image_write.h>
 
 #include "base/check.h"

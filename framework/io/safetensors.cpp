@@ -6,7 +6,6 @@
 #include <fstream>
 #include <list>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "base/file.h"
 

@@ -2,7 +2,6 @@
 // Page: docs/files.md
 #pragma once
 
-#include <map>
 #include <variant>
 
 #include "nn/module.h"

@@ -1,8 +1,6 @@
 // Which instruction set runs. Page: docs/kernels.md
 #include "kernels/dispatch.h"
 
-#include <cstdlib>
-
 #include "base/check.h"
 #include "kernels/make_table.h"
 

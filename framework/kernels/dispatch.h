@@ -3,8 +3,6 @@
 // adds its cost to running_cost. Page: docs/kernels.md
 #pragma once
 
-#include <atomic>
-
 #include "kernels/reference.h"
 
 namespace kindling {

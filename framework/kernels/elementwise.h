@@ -1,8 +1,6 @@
 // Elementwise functions, each with its slope beside it. Page: docs/kernels.md
 #pragma once
 
-#include <numbers>
-
 #include "base/random.h"
 #include "kernels/walk.h"
 

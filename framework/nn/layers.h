@@ -1,8 +1,6 @@
 // The layers of a perceptron: each is its parameters and one call of an operation. Page: docs/nn.md
 #pragma once
 
-#include <concepts>
-
 #include "nn/init.h"
 #include "nn/module.h"
 

@@ -1,10 +1,6 @@
 // What is done to a whole module: each is a loop over the lists of a Visitor. Page: docs/nn.md
 #include "nn/module.h"
 
-#include <fmt/format.h>
-
-#include <set>
-
 namespace kindling {
 
 void Module::train(bool on) {

@@ -1,8 +1,6 @@
 // Module: named parameters, buffers and children, through one function, visit. Page: docs/nn.md
 #pragma once
 
-#include <map>
-
 #include "ops/ops.h"
 
 namespace kindling {

@@ -4,8 +4,6 @@
 // that the numbers agree. Page: docs/optim.md
 #pragma once
 
-#include <functional>
-
 #include "autograd/node.h"
 #include "kernels/dispatch.h"
 #include "nn/module.h"

@@ -1,9 +1,6 @@
 // Learning-rate schedules: a factor of the base rate as a function of the step. Page: docs/optim.md
 #pragma once
 
-#include <functional>
-#include <numbers>
-
 #include "base/check.h"
 
 namespace kindling {

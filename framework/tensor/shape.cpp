@@ -1,8 +1,6 @@
 // Shapes and broadcasting. Page: docs/tensor.md
 #include "tensor/shape.h"
 
-#include <fmt/format.h>
-
 namespace kindling {
 
 Shape::Shape(std::span<const int64_t> sizes) {

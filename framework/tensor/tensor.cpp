@@ -31,23 +31,19 @@ Tensor Tensor::viewed_as(const Shape& shape) const {
 }
 
 Tensor zeros(const Shape& shape) {
-  Tensor t(shape);
-  std::memset(t.mutable_data(), 0, size_t(t.size()) * sizeof(real));
-  return t;
+  return Tensor(shape,
+                [n = size_t(shape.elements())](real* x) { std::memset(x, 0, n * sizeof *x); });
 }
 
 Tensor full(const Shape& shape, double value) {
-  Tensor t(shape);
-  std::fill_n(t.mutable_data(), t.size(), real(value));
-  return t;
+  return Tensor(shape, [&](real* x) { std::fill_n(x, shape.elements(), real(value)); });
 }
 
 Tensor tensor(const Shape& shape, std::span<const double> values) {
   ENSURE(shape.elements() == int64_t(values.size()), "tensor: {} values for shape {}",
          values.size(), shape);
-  Tensor t(shape);
-  std::transform(values.begin(), values.end(), t.mutable_data(), [](double v) { return real(v); });
-  return t;
+  return Tensor(
+      shape, [&](real* x) { std::ranges::transform(values, x, [](double v) { return real(v); }); });
 }
 
 Tensor uniform(const Shape& shape, Random& random, double low, double high) {

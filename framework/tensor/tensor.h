@@ -19,6 +19,11 @@ class Tensor {
   Tensor() = default;                  // undefined: no elements, no shape
   explicit Tensor(const Shape& shape)  // elements not initialised; the factories below fill them
       : Tensor(Storage::create(size_t(shape.elements()) * sizeof(real)), shape.elements(), shape) {}
+  // Elements written by fill(data), which gets a pointer to the first of them.
+  template <std::invocable<real*> Fill>
+  Tensor(const Shape& shape, const Fill& fill) : Tensor(shape) {
+    fill(static_cast<real*>(storage_->data()));
+  }
 
   bool defined() const { return bool(storage_); }
   const Shape& shape() const { return shape_; }

@@ -1,11 +1,9 @@
 // Options: a table of names with the variables that they set. Page: docs/contributing.md
 #include "train/cli.h"
 
-#include <fmt/format.h>
 #include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <charconv>
 
 #include "autograd/profile.h"

@@ -3,7 +3,6 @@
 
 #include "base/standard.h"
 
-#include <functional>
 #include <variant>
 
 namespace kindling {

@@ -2,9 +2,8 @@
 // seconds in a file. Page: docs/contributing.md
 #pragma once
 
-#include "base/standard.h"
+#include "base/check.h"
 
-#include <fmt/core.h>
 #include <unistd.h>
 
 #include <chrono>

@@ -1,13 +1,11 @@
 // Run folders, records and verdicts. Page: docs/contributing.md
 #include "train/report.h"
 
-#include <fmt/format.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <sstream>
 
 #include "base/check.h"

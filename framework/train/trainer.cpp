@@ -1,8 +1,6 @@
 // The training loop. Page: docs/02-perceptron.md
 #include "train/trainer.h"
 
-#include <fmt/format.h>
-
 #include "autograd/graphviz.h"
 
 namespace kindling {

@@ -2,8 +2,6 @@
 // docs/02-perceptron.md
 #pragma once
 
-#include <functional>
-
 #include "io/checkpoint.h"
 #include "optim/schedule.h"
 #include "train/progress.h"

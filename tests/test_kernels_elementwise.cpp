@@ -55,7 +55,7 @@ real slope_a(const Kernels& k, Binary f, real a, real b, bool of_b = false) {
   walk.elements = walk.sizes[0] = walk.a_strides[0] = walk.b_strides[0] = 1;
   const real one = 1;
   real g = 7;
-  (of_b ? k.binary_gradient_b : k.binary_gradient_a)[size_t(f)](walk, &one, &a, &b, &g);
+  k.binary_gradient[of_b ? 1 : 0][size_t(f)](walk, &one, &a, &b, &g);
   return g;
 }
 
@@ -222,10 +222,10 @@ TEST_CASE("functions of two numbers equal their twins over every walk", "[kernel
         reference::binary(Binary(f), walk, a.data(), b.data(), want.data());
         REQUIRE(error_of(y, want) <= kTolerance);
         if (f >= int(Binary::add)) continue;
-        k.binary_gradient_a[size_t(f)](walk, gy.data(), a.data(), b.data(), y.data());
+        k.binary_gradient[0][size_t(f)](walk, gy.data(), a.data(), b.data(), y.data());
         reference::binary_gradient_a(Binary(f), walk, gy.data(), a.data(), b.data(), want.data());
         REQUIRE(error_of(y, want) <= kTolerance);
-        k.binary_gradient_b[size_t(f)](walk, gy.data(), a.data(), b.data(), y.data());
+        k.binary_gradient[1][size_t(f)](walk, gy.data(), a.data(), b.data(), y.data());
         reference::binary_gradient_b(Binary(f), walk, gy.data(), a.data(), b.data(), want.data());
         REQUIRE(error_of(y, want) <= kTolerance);
       }
@@ -244,7 +244,8 @@ TEST_CASE("comparisons give 0 and 1 on equal numbers too", "[kernels][elementwis
   });
 }
 
-TEST_CASE("where and sum_of_two equal their twins, also in place", "[kernels][elementwise]") {
+TEST_CASE("where equals its twin; sums of two equal theirs in place, too",
+          "[kernels][elementwise]") {
   for_each_isa([](const Kernels& k) {
     for (const int64_t n : kSizes) {
       const Guarded a(random_values(n, 8)), b(random_values(n, 9));
@@ -253,12 +254,15 @@ TEST_CASE("where and sum_of_two equal their twins, also in place", "[kernels][el
       k.where(n, mask.data(), a.data(), b.data(), y.data());
       reference::where(n, mask.data(), a.data(), b.data(), want.data());
       REQUIRE(error_of(y, want) == 0);
-      reference::sum_of_two(n, a.data(), b.data(), want.data());
-      Guarded in_a = a, in_b = b;
-      k.sum_of_two(n, in_a.data(), b.data(), in_a.data());
-      k.sum_of_two(n, a.data(), in_b.data(), in_b.data());
+      const Broadcast flat = Broadcast::flat(n);
+      reference::binary(Binary::add, flat, a.data(), b.data(), want.data());
+      Guarded in_a = a, in_b = b, added = b;
+      k.binary[size_t(Binary::add)](flat, in_a.data(), b.data(), in_a.data());
+      k.binary[size_t(Binary::add)](flat, a.data(), in_b.data(), in_b.data());
+      k.strided_add(flat, a.data(), added.data());  // how backward adds up gradients
       REQUIRE(error_of(in_a, want) == 0);
       REQUIRE(error_of(in_b, want) == 0);
+      REQUIRE(error_of(added, want) == 0);
     }
   });
 }

@@ -18,7 +18,7 @@ real* own_elements(Tensor& sum) {
 void accumulate(Tensor& sum, Tensor&& gradient) {
   if (!sum.defined()) return void(sum = std::move(gradient));
   real* total = own_elements(sum);
-  kernels().sum_of_two(sum.size(), total, gradient.data(), total);
+  kernels().strided_add(Broadcast::flat(sum.size()), gradient.data(), total);
 }
 
 thread_local std::vector<Ref<Leaf>> unowned;  // see take_unowned_parameters

@@ -128,6 +128,10 @@ class Grads {
   const Shape& shape(int i) const { return input(i)->shape; }  // of an input that wants one
   // The first gradient of an input is taken over, later ones are added to it.
   void add(int i, Tensor gradient);
+  // One that fill(gx) writes; nothing happens when it is not wanted.
+  template <std::invocable<real*> Fill> void add(int i, const Fill& fill) {
+    if (wants(i)) add(i, Tensor(shape(i), fill));
+  }
   // The sum itself, zeroed if nothing has arrived yet, for kernels that add in place.
   Tensor& into(int i);
 
@@ -217,6 +221,13 @@ Tensor record(const char* op, Inputs inputs, Value&& value, Backward backward) {
     });
   }
   return y;
+}
+
+// The same for a result of this shape whose elements fill(y) writes: most operations.
+template <std::invocable<real*> Fill, class Backward>
+Tensor record(const char* op, Inputs inputs, const Shape& shape, const Fill& fill, Backward f) {
+  return record(
+      op, inputs, [&] { return Tensor(shape, fill); }, std::move(f));
 }
 
 }  // namespace kindling

@@ -19,11 +19,10 @@ struct Kernels {
   std::array<UnaryValue, size_t(Unary::count_)> unary;
   std::array<UnaryGradient, size_t(Unary::count_)> unary_gradient;
   std::array<BinaryValue, size_t(Binary::count_)> binary;
-  std::array<BinaryGradient, size_t(Binary::add)> binary_gradient_a, binary_gradient_b;
+  std::array<BinaryGradient, size_t(Binary::add)> binary_gradient[2];  // by a and by b
 
   // The others are called as their twins, which say what they give.
   decltype(&reference::where) where;
-  decltype(&reference::sum_of_two) sum_of_two;
   decltype(&reference::lerp) lerp;
   decltype(&reference::scale) scale;
   decltype(&reference::dropout_mask) dropout_mask;

@@ -101,10 +101,10 @@ template <class Isa, Binary f, Want want> real function(real a, real b) {
     case Binary::add: return a + b;
     case Binary::sub: return a - b;
     case Binary::mul: return a * b;
-    case Binary::div: return a / b;
     case Binary::greater: return real(a > b);
     case Binary::less: return real(a < b);
     case Binary::equal: return real(a == b);
+    case Binary::div: return value ? a / b : da ? 1 / b : -(a / b) / b;
     case Binary::power: return value ? std::pow(a, b) : power_slope<Isa>(a, b, want);
     case Binary::maximum:
       if (value) return a < b || b != b ? b : a;
@@ -143,10 +143,6 @@ void where(int64_t n, const real* mask, const real* a, const real* b, real* y) {
     const real yes = a[i], no = b[i];
     y[i] = mask[i] != 0 ? yes : no;
   });
-}
-
-template <class Isa> void sum_of_two(int64_t n, const real* a, const real* b, real* y) {
-  for_elements<Isa>(n, 1, 3, [=](int64_t i) { y[i] = a[i] + b[i]; });
 }
 
 template <class Isa> void lerp(int64_t n, real* w, const real* target, real t) {

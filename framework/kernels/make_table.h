@@ -26,14 +26,12 @@ consteval Kernels make_table(std::index_sequence<U...>, std::index_sequence<B...
   // clang-format off
   return {
       Isa::name, {unary<Isa, Unary(U)>...}, {unary_gradient<Isa, Unary(U)>...},
-      {binary<Isa, Binary(B)>...}, {binary_gradient<Isa, Binary(S), Want::da>...},
-      {binary_gradient<Isa, Binary(S), Want::db>...}, where<Isa>, sum_of_two<Isa>, lerp<Isa>,
-      scale<Isa>, dropout_mask<Isa>, strided_copy<Isa>, strided_add<Isa>, reduce_sum<Isa>,
-      reduce_max<Isa>, sum_of_squares<Isa>, softmax<Isa>,
-      softmax_gradient<Isa>, cross_entropy<Isa>,
+      {binary<Isa, Binary(B)>...}, {{binary_gradient<Isa, Binary(S), Want::da>...},
+      {binary_gradient<Isa, Binary(S), Want::db>...}}, where<Isa>, lerp<Isa>, scale<Isa>,
+      dropout_mask<Isa>, strided_copy<Isa>, strided_add<Isa>, reduce_sum<Isa>, reduce_max<Isa>,
+      sum_of_squares<Isa>, softmax<Isa>, softmax_gradient<Isa>, cross_entropy<Isa>,
       cross_entropy_gradient<Isa>, layer_norm<Isa>, layer_norm_gradient<Isa>, gather_rows<Isa>,
-      scatter_rows<Isa>, gemm<Isa>, sgd<Isa>, adam<Isa>, rmsprop<Isa>, lars<Isa>,
-      fma_chains<Isa>};
+      scatter_rows<Isa>, gemm<Isa>, sgd<Isa>, adam<Isa>, rmsprop<Isa>, lars<Isa>, fma_chains<Isa>};
   // clang-format on
 }
 

@@ -166,10 +166,6 @@ void where(int64_t n, const real* mask, const real* a, const real* b, real* y) {
   for (int64_t i = 0; i < n; ++i) y[i] = mask[i] != 0 ? a[i] : b[i];
 }
 
-void sum_of_two(int64_t n, const real* a, const real* b, real* y) {
-  for (int64_t i = 0; i < n; ++i) y[i] = a[i] + b[i];
-}
-
 void dropout_mask(int64_t n, real p, uint64_t seed, uint64_t stream, real* mask) {
   for (int64_t i = 0; i < n; ++i) {
     const uint32_t word = philox(uint64_t(i / 4), stream, seed)[size_t(i % 4)];

@@ -29,9 +29,8 @@ void binary_gradient_b(Binary f, const Broadcast& walk, const real* gy, const re
 
 // ---- Other loops over elements ------------------------------------------------------------------
 
-// y = mask != 0 ? a : b, all of one size; y = a + b (y may be a or b).
+// y = mask != 0 ? a : b, all of one size.
 void where(int64_t n, const real* mask, const real* a, const real* b, real* y);
-void sum_of_two(int64_t n, const real* a, const real* b, real* y);
 // w += t (target - w)
 void lerp(int64_t n, real* w, const real* target, real t);
 void scale(int64_t n, real* x, real factor);
@@ -40,7 +39,8 @@ void scale(int64_t n, real* x, real factor);
 void dropout_mask(int64_t n, real p, uint64_t seed, uint64_t stream, real* mask);
 // y = x walked with sizes and a_strides; used by permute and slice.
 void strided_copy(const Broadcast& walk, const real* x, real* y);
-// x at those strides += y: the gradient of a slice. No element of x may be walked twice.
+// x at those strides += y: the gradient of a slice, and of what is used twice. No element of x may
+// be walked twice.
 void strided_add(const Broadcast& walk, const real* y, real* x);
 
 // ---- Reductions of x [outer, n, inner] over n ---------------------------------------------------

@@ -95,10 +95,6 @@ template <class Isa> real largest(int64_t n, const real* x) {
   return m;
 }
 
-template <class Isa> double sum_of_exp(int64_t n, const real* x, real shift) {
-  return sum_of<Isa>(0, n, [=](int64_t i) { return std::exp(x[i] - shift); });
-}
-
 // y = e^(x - max x) and the sum of that.
 template <class Isa> double exponentials(int64_t n, const real* x, real* y) {
   const real m = largest<Isa>(n, x);
@@ -131,8 +127,9 @@ void cross_entropy(int64_t rows, int64_t n, const real* x, const int32_t* label,
     loss[r] = 0;
     if (label[r] == ignore) return;
     const real *from = x + r * n, m = largest<Isa>(n, from);
-    const double log_sum = std::log(sum_of_exp<Isa>(n, from, m)), s = double(smoothing);
-    double sum = log_sum - (1 - s) * double(from[label[r]] - m);
+    const double exps = sum_of<Isa>(0, n, [=](int64_t i) { return std::exp(from[i] - m); });
+    const double s = double(smoothing);
+    double sum = std::log(exps) - (1 - s) * double(from[label[r]] - m);
     if (s != 0) sum -= s / double(n) * sum_of<Isa>(0, n, [=](int64_t i) { return from[i] - m; });
     loss[r] = real(sum);
   });

@@ -13,10 +13,10 @@ enum class Unary {
   leaky_relu, clamp, erf, gelu, gelu_tanh, silu, count_
 };
 
-// Elementwise functions of two numbers. Those before `add` have slopes; of add to div, operations
+// Elementwise functions of two numbers. Those before `add` have slopes; of add to mul, operations
 // know the gradient, and from `greater` on the result is 0 or 1 and has none.
 enum class Binary {
-  power, maximum, minimum, bce_with_logits, add, sub, mul, div, greater, less, equal, count_
+  div, power, maximum, minimum, bce_with_logits, add, sub, mul, greater, less, equal, count_
 };
 // clang-format on
 
@@ -25,6 +25,12 @@ struct Broadcast {
   int rank = 1;
   int64_t elements = 0;
   std::array<int64_t, 6> sizes, a_strides, b_strides;  // set up to rank: zeroing costs 20 ns
+
+  static Broadcast flat(int64_t n) {  // both operands dense, like y
+    Broadcast walk;
+    walk.elements = walk.sizes[0] = n, walk.a_strides[0] = walk.b_strides[0] = 1;
+    return walk;
+  }
 };
 
 // A matrix read in place: element (i, j) is data[i * row_stride + j * col_stride].

@@ -18,12 +18,8 @@ Tensor slices(const char* op, const Tensor& x, const Indices& index) {
   for (int i = 1; i < x.rank(); ++i) shape = shape.inserted(shape.rank(), x.dim(i));
   const int64_t n = value::product(x.shape(), 1, x.rank());
   return record(
-      op, {shape_only(x), index},
-      [&] {
-        Tensor y(shape);
-        kernels().gather_rows(index.size(), n, x.data(), index.data(), y.mutable_data());
-        return y;
-      },
+      op, {shape_only(x), index}, shape,
+      [&](real* y) { kernels().gather_rows(index.size(), n, x.data(), index.data(), y); },
       [index, n](const Tensor& gy, Grads& g) {
         kernels().scatter_rows(index.size(), n, gy.data(), index.data(), g.into(0).mutable_data());
       });

@@ -18,18 +18,16 @@ Tensor cross_entropy(const Tensor& logits, const Indices& labels, double smoothi
            "cross_entropy: label {} of row {} is not in 0..{}", labels[r], r, n - 1);
   }
   const Tensor losses = record(
-      "cross_entropy", {logits, labels},
-      [&] {
-        Tensor y({rows});
+      "cross_entropy", {logits, labels}, {rows},
+      [&](real* y) {
         kernels().cross_entropy(rows, n, logits.data(), labels.data(), ignore_label,
-                                real(smoothing), y.mutable_data());
-        return y;
+                                real(smoothing), y);
       },
       [=](const Tensor& gy, Grads& g) {
-        Tensor gx(logits.shape());
-        kernels().cross_entropy_gradient(rows, n, gy.data(), logits.data(), labels.data(),
-                                         ignore_label, real(smoothing), gx.mutable_data());
-        g.add(0, std::move(gx));
+        g.add(0, [&](real* gx) {
+          kernels().cross_entropy_gradient(rows, n, gy.data(), logits.data(), labels.data(),
+                                           ignore_label, real(smoothing), gx);
+        });
       });
   return sum(losses) / double(count);
 }
@@ -38,7 +36,7 @@ Tensor binary_cross_entropy(const Tensor& logits, const Tensor& targets) {
   ENSURE(logits.shape() == targets.shape() && logits.size() > 0,
          "binary_cross_entropy: logits {} and targets {} must have one shape, and elements",
          logits.shape(), targets.shape());
-  return mean(value::of_pair("binary_cross_entropy", Binary::bce_with_logits, logits, targets));
+  return mean(value::of_ab("binary_cross_entropy", Binary::bce_with_logits, logits, targets));
 }
 
 Tensor mse(const Tensor& a, const Tensor& b) {

@@ -9,16 +9,10 @@ Tensor softmax(const Tensor& x, int axis) {
   if (a != x.rank() - 1) return transpose(softmax(transpose(x, a, -1)), a, -1);
   const int64_t rows = value::product(x.shape(), 0, a), n = x.dim(a);
   return record(
-      "softmax", {shape_only(x)},
-      [&] {
-        Tensor y(x.shape());
-        kernels().softmax(rows, n, x.data(), y.mutable_data());
-        return y;
-      },
+      "softmax", {shape_only(x)}, x.shape(),
+      [&](real* y) { kernels().softmax(rows, n, x.data(), y); },
       [rows, n](const Tensor& gy, const Tensor& y, Grads& g) {
-        Tensor gx(y.shape());
-        kernels().softmax_gradient(rows, n, gy.data(), y.data(), gx.mutable_data());
-        g.add(0, std::move(gx));
+        g.add(0, [&](real* gx) { kernels().softmax_gradient(rows, n, gy.data(), y.data(), gx); });
       });
 }
 
@@ -40,12 +34,10 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
   const auto data_of = [](const Tensor& t) { return t.defined() ? t.data() : nullptr; };
   Tensor mean({rows}), inverse({rows});
   return record(
-      "layer_norm", {x, weight, shape_only(bias)},
-      [&] {
-        Tensor y(x.shape());
-        kernels().layer_norm(rows, n, x.data(), data_of(weight), data_of(bias), real(epsilon),
-                             y.mutable_data(), mean.mutable_data(), inverse.mutable_data());
-        return y;
+      "layer_norm", {x, weight, shape_only(bias)}, x.shape(),
+      [&](real* y) {
+        kernels().layer_norm(rows, n, x.data(), data_of(weight), data_of(bias), real(epsilon), y,
+                             mean.mutable_data(), inverse.mutable_data());
       },
       [=](const Tensor& gy, Grads& g) {
         const auto sum_for = [&](int i) { return g.wants(i) ? g.into(i).mutable_data() : nullptr; };
@@ -61,10 +53,9 @@ Tensor dropout(const Tensor& x, double p, Random& random) {
   ENSURE(p >= 0 && p < 1, "dropout: p is {}, not in [0, 1)", p);
   if (p == 0) return x;
   const uint64_t high = random.bits(), low = random.bits();
-  Tensor mask(x.shape());
-  kernels().dropout_mask(x.size(), real(p), random.state().seed, high << 32 | low,
-                         mask.mutable_data());
-  return x * mask;
+  return x * Tensor(x.shape(), [&](real* mask) {
+           kernels().dropout_mask(x.size(), real(p), random.state().seed, high << 32 | low, mask);
+         });
 }
 
 }  // namespace kindling

@@ -1,5 +1,4 @@
 // Reductions over any axes: sum, mean, max, var, logsumexp, argmax. Page: docs/ops.md
-
 #include "ops/ops.h"
 
 namespace kindling {
@@ -17,13 +16,13 @@ Reduced reduced(const char* op, const Shape& shape, const std::vector<int>& axes
     const bool twice = std::exchange(given[size_t(shape.axis(axis))], true);
     ENSURE(!twice, "{}: axis {} of {} is given twice", op, axis, shape);
   }
-  std::vector<int64_t> ones(shape.begin(), shape.end()), result;
-  for (size_t i = 0; i < ones.size(); ++i) {
-    const bool goes = axes.empty() || given[i];
-    if (goes) ones[i] = 1;
-    if (keep || !goes) result.push_back(ones[i]);
+  Reduced to{shape, shape};
+  for (int i = shape.rank(); i-- > 0;) {
+    if (!axes.empty() && !given[size_t(i)]) continue;
+    to.ones = to.ones.with(i, 1);
+    to.result = keep ? to.result.with(i, 1) : to.result.without(i);
   }
-  return {Shape(ones), Shape(result)};
+  return to;
 }
 
 Tensor total(const char* op, const Tensor& x, const std::vector<int>& axes, bool keep) {

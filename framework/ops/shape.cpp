@@ -1,5 +1,4 @@
 // Operations that only move elements: reshape, permute, concat, slice, broadcast. Page: docs/ops.md
-
 #include "ops/ops.h"
 
 namespace kindling {
@@ -11,12 +10,8 @@ Tensor strided(const char* op, const Tensor& x, const Shape& shape, const value:
                int64_t offset = 0) {
   const Broadcast walk = value::walk(shape, strides, strides);
   return record(
-      op, {shape_only(x)},
-      [&] {
-        Tensor y(shape);
-        kernels().strided_copy(walk, x.data() + offset, y.mutable_data());
-        return y;
-      },
+      op, {shape_only(x)}, shape,
+      [&](real* y) { kernels().strided_copy(walk, x.data() + offset, y); },
       [walk, offset](const Tensor& gy, Grads& g) {
         kernels().strided_add(walk, gy.data(), g.into(0).mutable_data() + offset);
       });
@@ -77,19 +72,16 @@ Tensor concat(std::span<const Tensor> parts, int axis) {
     begins.push_back(begins.back() + part.dim(a));
   }
   return record(
-      "concat", inputs,
-      [&] {
-        Tensor y(first.with(a, begins.back()));
+      "concat", inputs, first.with(a, begins.back()),
+      [&](real* y) {
         const int64_t outer = value::product(first, 0, a);
-        real* out = y.mutable_data();
         for (int64_t o = 0; o < outer; ++o) {
           for (const Tensor& part : parts) {
             const int64_t n = part.size() / outer;
-            out = std::copy_n(part.data() + o * n, n, out);
+            y = std::copy_n(part.data() + o * n, n, y);
+            count_cost(0, 2 * n * int64_t(sizeof(real)));
           }
         }
-        count_cost(0, 2 * y.size() * int64_t(sizeof(real)));
-        return y;
       },
       [a, begins](const Tensor& gy, Grads& g) {
         for (size_t i = 0; i + 1 < begins.size(); ++i) {

@@ -41,27 +41,32 @@ inline Broadcast walk(const Shape& shape, const Strides& a, const Strides& b) {
   return w;
 }
 
+// The same for operands of shapes a and b, both stretched to `shape`.
+inline Broadcast walk(const Shape& shape, const Shape& a, const Shape& b) {
+  if (a == shape && b == shape) return Broadcast::flat(shape.elements());
+  return walk(shape, steps(a, shape), steps(b, shape));
+}
+
 // x stretched to `shape`, element by element.
 inline Tensor stretched(const Tensor& x, const Shape& shape) {
-  Tensor y(shape);
-  const Strides strides = steps(x.shape(), shape);
-  kernels().strided_copy(walk(shape, strides, strides), x.data(), y.mutable_data());
-  return y;
+  return Tensor(shape, [&](real* y) {
+    kernels().strided_copy(walk(shape, x.shape(), x.shape()), x.data(), y);
+  });
 }
 
 // The gradient of stretching: sums g over the dimensions that were stretched from `shape`.
 inline Tensor sum_to(Tensor g, const Shape& shape) {
   if (g.shape() == shape) return g;
-  const Broadcast w = walk(g.shape(), steps(g.shape(), g.shape()), steps(shape, g.shape()));
+  const Broadcast w = walk(g.shape(), g.shape(), shape);
   int64_t inner = 1;  // sizes behind dimension i that stay
   for (int i = w.rank; i-- > 0;) {
+    const int64_t n = w.sizes[size_t(i)], outer = product(w.sizes, 0, i);
     if (w.b_strides[size_t(i)] != 0) {
-      inner *= w.sizes[size_t(i)];
-      continue;
+      inner *= n;
+    } else {
+      g = Tensor({outer, inner},
+                 [&](real* sum) { kernels().reduce_sum(outer, n, inner, g.data(), sum); });
     }
-    Tensor sum({product(w.sizes, 0, i), inner});
-    kernels().reduce_sum(sum.dim(0), w.sizes[size_t(i)], inner, g.data(), sum.mutable_data());
-    g = sum;
   }
   return g.viewed_as(shape);
 }
@@ -71,6 +76,6 @@ inline Tensor sum_to(Tensor g, const Shape& shape) {
 Tensor of_x(const char* op, Unary f, const Tensor& x, double p = 0, double q = 0);
 Tensor of_y(const char* op, Unary f, const Tensor& x);
 // Functions of two numbers with both slopes there.
-Tensor of_pair(const char* op, Binary f, const Tensor& a, const Tensor& b);
+Tensor of_ab(const char* op, Binary f, const Tensor& a, const Tensor& b);
 
 }  // namespace kindling::value

@@ -5,29 +5,19 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
 
 #include "01-graph/cost.h"
 #include "01-graph/exercise.h"
 #include "01-graph/fit.h"
 #include "01-graph/gradient_check.h"
+#include "01-graph/mistakes.h"
 #include "01-graph/scalar.h"
-#include "io/picture.h"
 #include "kindling.h"
 
 using namespace kindling;
 using namespace lesson01;
 
 namespace {
-
-bool near(double a, double b, double tolerance) {
-  return std::abs(a - b) <= tolerance * std::max(1.0, std::abs(b));
-}
-
-Tensor leaf(double value) {
-  Tensor x = scalar(value);
-  return x.set_requires_grad();
-}
 
 // ---- 1 and 2: a graph, and the way back through it --------------------------------------------
 
@@ -143,114 +133,6 @@ void gradient_checks(const std::string& bug, uint64_t seed, Report& report) {
   report.claim(fmt::format("all {} gradients agree to 1e-8", all.size()), worst < 1e-8);
   report.note("gradient_check", worst);
   draw_errors(points, report);
-}
-
-// ---- 4: mistakes ------------------------------------------------------------------------------
-
-void mistakes(const std::string& bug, Report& report) {
-  fmt::print("\n4. Where a graph goes wrong\n\n");
-  const Scalar x = 3, u = x * x;
-  backward(u + sin(u), bug == "no-topological-order" ? Order::as_found : Order::youngest_first);
-  const double by_hand = (1 + std::cos(9.0)) * 6;
-  fmt::print("   u = x x, z = u + sin u, x = 3: dz/dx = {:.4f}, by hand {:.4f}\n", x.gradient(),
-             by_hand);
-  report.claim("a value used twice gets the gradient of both uses",
-               near(x.gradient(), by_hand, 1e-15));
-
-  Scalar w = 2;
-  const Scalar v = 5, z = w * v;
-  Tensor tw = leaf(2);
-  const Tensor tv = leaf(5), tz = tw * tv;
-  if (bug == "overwritten-input") {  // as if an optimizer took its step before backward
-    w.set(100);
-    tw.mutable_data()[0] = 100;
-  }
-  backward(z);
-  bool right = v.gradient() == 2;
-  fmt::print("   w = 2, z = w v: dz/dv = {} by scalars", v.gradient());
-  try {
-    tz.backward();
-    right &= tv.grad().item() == 2;
-    fmt::print(", {} by tensors\n", tv.grad().item());
-  } catch (const Error& error) {
-    right = false;
-    fmt::print("; tensors refuse:\n   \"{}\"\n", error.what());
-  }
-  report.claim("backward finds the inputs as forward saw them", right);
-}
-
-// ---- 5: what recording costs ------------------------------------------------------------------
-
-void cost(bool quick, Report& report) {
-  fmt::print("\n5. What a graph costs: y = y w on one number, nanoseconds per multiplication\n\n");
-  fmt::print("   {:>9}{:>12}{:>18}{:>20}{:>20}\n", "chain of", "plain loop", "tensor, no graph",
-             "tensor, with graph", "scalar, with graph");
-  double gradient = 0;
-  for (const int64_t links : {int64_t{1000}, int64_t{200000}}) {
-    const auto cost = chain_cost(links, int((quick ? 500000 : 5000000) / links) + 2);
-    fmt::print("   {:>9}{:>12.1f}{:>18.1f}{:>20.1f}{:>20}\n", links, cost.plain_loop,
-               cost.tensor_without_graph, cost.tensor_with_graph,
-               cost.scalar_with_graph > 0 ? fmt::format("{:.1f}", cost.scalar_with_graph) : "-");
-    report.note(fmt::format("ns_per_node_{}", links), cost.tensor_with_graph);
-    gradient = cost.gradient;
-  }
-  report.claim("200,000 nodes are walked back and released: d w^200000 / dw = 200000 at w = 1",
-               gradient == 200000);
-}
-
-// ---- 6: from scalars to tensors ---------------------------------------------------------------
-
-void descend(const std::string& bug, const SharedOptions& options, Report& report) {
-  const int n = 64;
-  fmt::print("\n6. Gradient descent: a x + b x^3 learns sin(pi x) from {} points\n\n", n);
-  const auto points = sine_points(n);
-  const Tensor x = tensor({n}, points.x), y = tensor({n}, points.y);
-  Tensor a = leaf(0), b = leaf(0);  // scalars: they are stretched over the 64 points
-
-  const Scalar sa = 0, sb = 0, numbers = mean_squared_error(sa, sb, points);
-  backward(numbers);
-  const uint64_t first_id = graph_state.next_id;
-  const Tensor tensors = mse(cubic(a, b, x), y);
-  fmt::print("   one loss: {} nodes of numbers, {} nodes of tensors\n",
-             numbers.node()->id - sa.node()->id + 1, graph_state.next_id - first_id);
-  if (options.graph) {
-    fmt::print("   {}\n", draw_graph(tensors, report.path("loss"), {{a, "a"}, {b, "b"}}));
-  }
-  tensors.backward();
-  report.claim(
-      "64 points in one tensor give the gradient of the 64 points one by one",
-      near(a.grad().item(), sa.gradient(), 1e-6) && near(b.grad().item(), sb.gradient(), 1e-6));
-
-  std::vector<Series> curves = {{"sin(pi x)", points.x, points.y}};
-  const std::set<int64_t> shown = {0, 1, 2, 5, 10, 20, 50, 100, 200};
-  a.zero_grad(), b.zero_grad();
-  fmt::print("\n   {:>5}{:>12}{:>9}{:>9}\n", "step", "loss", "a", "b");
-  for (int64_t step = 0; step <= options.epochs; ++step) {
-    const Tensor output = cubic(a, b, x), loss = mse(output, y);
-    report.metrics({{"step", double(step)}, {"loss", loss.item()}});
-    const bool last = step == options.epochs;
-    if (last || shown.contains(step)) {
-      fmt::print("   {:>5}{:>12.6f}{:>9.4f}{:>9.4f}\n", step, loss.item(), a.item(), b.item());
-    }
-    if (last || step == 1 || step == 10) {
-      const auto values = output.values();
-      curves.push_back({fmt::format("step {}", step), points.x, {values.begin(), values.end()}});
-    }
-    if (last) break;
-    loss.backward();
-    for (Tensor* parameter : {&a, &b}) {
-      parameter->mutable_data()[0] -= real(options.lr) * parameter->grad().item();
-      if (bug != "no-zero-grad") parameter->zero_grad();  // or the next gradient is added to it
-    }
-  }
-  const auto best = least_squares(points);
-  fmt::print("   {:>5}{:>12}{:>9.4f}{:>9.4f}   the least squares, solved for\n", "", "", best.a,
-             best.b);
-  const Chart chart{"a x + b x^3 learns sin(pi x)", "x", "y"};
-  write_file(report.path("fit.svg"), line_chart(chart, curves));
-  fmt::print("   {}\n", report.path("fit.svg"));
-  report.claim("gradient descent arrives at the least squares",
-               near(a.item(), best.a, 1e-3) && near(b.item(), best.b, 1e-3));
 }
 
 }  // namespace

@@ -2,7 +2,6 @@
 #include "kernels/dispatch.h"
 
 #include "base/check.h"
-#include "kernels/make_table.h"
 
 namespace kindling {
 

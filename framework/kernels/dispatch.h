@@ -50,6 +50,9 @@ struct Kernels {
   real (*fma_chains)(int64_t flops);
 };
 
+// Which of them are compiled in depends on the machine and the build: see dispatch.cpp.
+extern const Kernels kernels_scalar, kernels_avx2, kernels_avx512;
+
 namespace detail {
 extern constinit std::atomic<const Kernels*> chosen_kernels;
 const Kernels& choose_kernels();

@@ -1,9 +1,9 @@
 // The kernels for x86-64 with AVX2 and FMA (2013 on). Page: docs/kernels.md
-#include "kernels/make_table.h"
+#include "base/real.h"
 
 namespace {
 
-struct Avx2 {
+struct Isa {
   static constexpr const char* name = "avx2";
   using Vec = kindling::real __attribute__((vector_size(32)));
   static constexpr int kRegisters = 16, kTileRows = 6, kTileVectors = 2;
@@ -11,4 +11,6 @@ struct Avx2 {
 
 }  // namespace
 
-constinit const kindling::Kernels kindling::kernels_avx2 = kindling::make_table<Avx2>();
+#include "kernels/make_table.h"
+
+constinit const kindling::Kernels kindling::kernels_avx2 = kindling::kernel::kTable;

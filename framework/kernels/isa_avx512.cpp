@@ -1,9 +1,9 @@
 // The kernels for x86-64 with AVX-512 F, BW, DQ and VL (2017 on). Page: docs/kernels.md
-#include "kernels/make_table.h"
+#include "base/real.h"
 
 namespace {
 
-struct Avx512 {
+struct Isa {
   static constexpr const char* name = "avx512";
   using Vec = kindling::real __attribute__((vector_size(64)));
   static constexpr int kRegisters = 32, kTileRows = 8, kTileVectors = 2;
@@ -11,4 +11,6 @@ struct Avx512 {
 
 }  // namespace
 
-constinit const kindling::Kernels kindling::kernels_avx512 = kindling::make_table<Avx512>();
+#include "kernels/make_table.h"
+
+constinit const kindling::Kernels kindling::kernels_avx512 = kindling::kernel::kTable;

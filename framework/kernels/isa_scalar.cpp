@@ -1,10 +1,10 @@
 // The kernels for any machine: what the compiler makes without flags (SSE2 on x86-64). Page:
 // docs/kernels.md
-#include "kernels/make_table.h"
+#include "base/real.h"
 
 namespace {
 
-struct Scalar {
+struct Isa {
   static constexpr const char* name = "scalar";
   using Vec = kindling::real __attribute__((vector_size(16)));
   static constexpr int kRegisters = 16, kTileRows = 4, kTileVectors = 2;
@@ -12,4 +12,6 @@ struct Scalar {
 
 }  // namespace
 
-constinit const kindling::Kernels kindling::kernels_scalar = kindling::make_table<Scalar>();
+#include "kernels/make_table.h"
+
+constinit const kindling::Kernels kindling::kernels_scalar = kindling::kernel::kTable;

@@ -8,11 +8,10 @@ namespace kindling::kernel {
 
 // sgd and lars: g = scale (g + decay w), which goes into the velocity if there is momentum.
 // Not inlined, so that a bias has the same bits with either.
-template <class Isa>
-[[gnu::noinline]] void descend(const ParameterStep& p, real scale, real decay, real momentum,
-                               bool nesterov) {
+[[gnu::noinline]] static void descend(const ParameterStep& p, real scale, real decay, real momentum,
+                                      bool nesterov) {
   const real rate = real(p.rate);
-  for_elements<Isa>(p.n, 7, 5, [=, w = p.w, g = p.g, velocity = p.state[0]](int64_t i) {
+  for_elements(p.n, 7, 5, [=, w = p.w, g = p.g, velocity = p.state[0]](int64_t i) {
     real step = scale * (g[i] + decay * w[i]);
     if (momentum != 0) {
       const real v = velocity[i] = momentum * velocity[i] + step;
@@ -22,22 +21,22 @@ template <class Isa>
   });
 }
 
-template <class Isa> void sgd(const ParameterStep& p, const SgdOptions& options) {
-  descend<Isa>(p, 1, real(p.decay), real(options.momentum), options.nesterov);
+static void sgd(const ParameterStep& p, const SgdOptions& options) {
+  descend(p, 1, real(p.decay), real(options.momentum), options.nesterov);
 }
 
-template <class Isa> void lars(const ParameterStep& p, const LarsOptions& options) {
+static void lars(const ParameterStep& p, const LarsOptions& options) {
   const real momentum = real(options.momentum);
-  if (p.bias_or_norm) return descend<Isa>(p, 1, 0, momentum, false);
-  const double w_norm = std::sqrt(sum_of_squares<Isa>(p.n, p.w));
-  const double g_norm = std::sqrt(total<Isa>(p.n, [decay = p.decay, w = p.w, g = p.g](int64_t i) {
+  if (p.bias_or_norm) return descend(p, 1, 0, momentum, false);
+  const double w_norm = std::sqrt(sum_of_squares(p.n, p.w));
+  const double g_norm = std::sqrt(total(p.n, [decay = p.decay, w = p.w, g = p.g](int64_t i) {
     return std::pow(double(g[i]) + decay * double(w[i]), 2);
   }));
   const double trust = w_norm > 0 && g_norm > 0 ? options.trust * w_norm / g_norm : 1;
-  descend<Isa>(p, real(trust), real(p.decay), momentum, false);
+  descend(p, real(trust), real(p.decay), momentum, false);
 }
 
-template <class Isa> void adam(const ParameterStep& p, const AdamOptions& options) {
+static void adam(const ParameterStep& p, const AdamOptions& options) {
   const double beta1 = options.beta1, beta2 = options.beta2;
   const double correction1 = options.bias_correction ? 1 - std::pow(beta1, double(p.t)) : 1;
   const double correction2 = options.bias_correction ? 1 - std::pow(beta2, double(p.t)) : 1;
@@ -45,7 +44,7 @@ template <class Isa> void adam(const ParameterStep& p, const AdamOptions& option
   const real take1 = real(1 - beta1), keep2 = real(beta2), take2 = real(1 - beta2);
   const real shrink = real(options.decoupled ? 1 - p.rate * p.decay : 1);
   const real decay = real(options.decoupled ? 0 : p.decay), epsilon = real(options.epsilon);
-  for_elements<Isa>(p.n, 14, 7, [=, w = p.w, g = p.g, m = p.state[0], v = p.state[1]](int64_t i) {
+  for_elements(p.n, 14, 7, [=, w = p.w, g = p.g, m = p.state[0], v = p.state[1]](int64_t i) {
     const real gradient = g[i] + decay * w[i];
     m[i] += take1 * (gradient - m[i]);
     v[i] = keep2 * v[i] + take2 * gradient * gradient;
@@ -53,12 +52,12 @@ template <class Isa> void adam(const ParameterStep& p, const AdamOptions& option
   });
 }
 
-template <class Isa> void rmsprop(const ParameterStep& p, const RmsPropOptions& options) {
+static void rmsprop(const ParameterStep& p, const RmsPropOptions& options) {
   const real rate = real(p.rate), decay = real(p.decay), momentum = real(options.momentum);
   const real keep = real(options.alpha), take = real(1 - options.alpha);
   const real epsilon = real(options.epsilon);
   const real inside = options.epsilon_inside_root ? epsilon : 0, outside = epsilon - inside;
-  for_elements<Isa>(p.n, 10, 7, [=, w = p.w, g = p.g, s = p.state[0], v = p.state[1]](int64_t i) {
+  for_elements(p.n, 10, 7, [=, w = p.w, g = p.g, s = p.state[0], v = p.state[1]](int64_t i) {
     const real gradient = g[i] + decay * w[i];
     s[i] = keep * s[i] + take * gradient * gradient;
     real step = gradient / (std::sqrt(s[i] + inside) + outside);

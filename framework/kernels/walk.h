@@ -1,10 +1,10 @@
 // What the kernels share: how a loop is cut into pieces for the threads, and the walk over
 // broadcast shapes. Page: docs/kernels.md
 //
-// Everything in these headers is a template over the tag of an instruction set, which lies in an
-// anonymous namespace: so each isa_*.cpp has its own copies, and the linker can never hand code for
-// a wide machine to a narrow one. Loop bodies are copied to the stack: what lies behind a reference
-// might change with every element that is written, and then the loop could not use vectors.
+// Each isa_*.cpp includes these headers and compiles them with its own flags. All functions are
+// static: so each has its own copies, and the linker can never hand code for a wide machine to a
+// narrow one. Loop bodies are copied to the stack: what lies behind a reference might change with
+// every element that is written, and then the loop could not use vectors.
 #pragma once
 
 #include "base/parallel.h"
@@ -23,8 +23,7 @@ constexpr int64_t row_grain(int64_t n) {
 constexpr int64_t bytes_of(int64_t reals) { return reals * int64_t(sizeof(real)); }
 
 // Calls f(i) for each of n elements; one costs `flops` operations and moves `reals` numbers.
-template <class Isa, class F>
-void for_elements(int64_t n, int64_t flops, int64_t reals, const F& f) {
+template <class F> static void for_elements(int64_t n, int64_t flops, int64_t reals, const F& f) {
   count_cost(flops * n, bytes_of(reals * n));
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
     const F body = f;
@@ -33,8 +32,8 @@ void for_elements(int64_t n, int64_t flops, int64_t reals, const F& f) {
 }
 
 // Calls row(r) for each of `rows` rows of n elements; flops and reals are those of an element.
-template <class Isa, class Row>
-void for_rows(int64_t rows, int64_t n, int64_t flops, int64_t reals, const Row& row) {
+template <class Row>
+static void for_rows(int64_t rows, int64_t n, int64_t flops, int64_t reals, const Row& row) {
   count_cost(flops * rows * n, bytes_of(reals * rows * n));
   parallel_for(rows, row_grain(n), [&](int64_t begin, int64_t end) {
     for (int64_t r = begin; r < end; ++r) row(r);
@@ -43,8 +42,8 @@ void for_rows(int64_t rows, int64_t n, int64_t flops, int64_t reals, const Row& 
 
 // Calls row(at, a, b, n) for runs of n elements of y from y[at], of a from a[a] in steps of the
 // last a_stride, and of b likewise; flops and reals are those of an element.
-template <class Isa, class Row>
-void walk_rows(const Broadcast& walk, int64_t flops, int64_t reals, const Row& row) {
+template <class Row>
+static void walk_rows(const Broadcast& walk, int64_t flops, int64_t reals, const Row& row) {
   count_cost(flops * walk.elements, bytes_of(reals * walk.elements));
   if (walk.rank == 1) {
     return parallel_for(walk.elements, kGrain, [&](int64_t begin, int64_t end) {
@@ -68,12 +67,12 @@ void walk_rows(const Broadcast& walk, int64_t flops, int64_t reals, const Row& r
 }
 
 // Calls f(i, a[..], b[..]) for every element i of y.
-template <class Isa, class F>
-void walk_pairs(const Broadcast& walk, int64_t flops, int64_t reals, const real* a, const real* b,
-                const F& f) {
+template <class F>
+static void walk_pairs(const Broadcast& walk, int64_t flops, int64_t reals, const real* a,
+                       const real* b, const F& f) {
   const int64_t da = walk.a_strides[size_t(walk.rank - 1)];
   const int64_t db = walk.b_strides[size_t(walk.rank - 1)];
-  walk_rows<Isa>(walk, flops, reals, [=](int64_t at, int64_t a_at, int64_t b_at, int64_t n) {
+  walk_rows(walk, flops, reals, [=](int64_t at, int64_t a_at, int64_t b_at, int64_t n) {
     const real *from_a = a + a_at, *from_b = b + b_at;
     const F body = f;
     if (da == 1 && db == 1) {

@@ -84,7 +84,7 @@ class Optimizer {
   }
 
  private:
-  // One parameter and how it is moved.
+  // One parameter and what the kernel is handed of it; n, decay and state stay as they were made.
   struct Slot {
     Tensor weight;
     std::unique_ptr<Leaf, void (*)(Leaf*)> leaf;  // of `weight`; takes its mark away in the end

@@ -16,7 +16,7 @@ namespace {
 ImageSet four_images() {
   std::vector<uint8_t> pixels;
   for (int i = 0; i < 24; ++i) pixels.push_back(uint8_t(10 * i));
-  return ImageSet("four", {1, 2, 3}, pixels, {0, 1, 2, 0}, {"a", "b", "c"});
+  return ImageSet({"four", {1, 2, 3}, pixels, {0, 1, 2, 0}, {"a", "b", "c"}});
 }
 
 }  // namespace
@@ -41,8 +41,8 @@ TEST_CASE("a batch holds the samples asked for, scaled, in their order", "[datas
 }
 
 TEST_CASE("two sets are scaled by the mean and deviation of the first", "[dataset]") {
-  const ImageSet bytes("bytes", {1, 1, 2}, {0, 255, 51, 102}, {0, 0}, {"a"});
-  const ImageSet other("other", {1, 1, 2}, {7, 9}, {0}, {"a"});
+  const ImageSet bytes({"bytes", {1, 1, 2}, {0, 255, 51, 102}, {0, 0}, {"a"}});
+  const ImageSet other({"other", {1, 1, 2}, {7, 9}, {0}, {"a"}});
   const ImageData data = scaled(bytes, other);
   CHECK(data.train.mean == Approx(0.4));
   CHECK(data.train.deviation == Approx(std::sqrt((0.16 + 0.36 + 0.04 + 0.0) / 4)));
@@ -51,7 +51,8 @@ TEST_CASE("two sets are scaled by the mean and deviation of the first", "[datase
   CHECK(data.test.name == "other");
   CHECK(data.test.bytes == other.bytes);
 
-  const ImageSet flat("flat", {1, 1, 2}, {3, 3}, {0}, {"a"}), wide("wide", {1, 2, 1}, {}, {}, {});
+  const ImageSet flat({"flat", {1, 1, 2}, {3, 3}, {0}, {"a"}}),
+      wide({"wide", {1, 2, 1}, {}, {}, {}});
   CHECK_THROWS_WITH(scaled(flat, other),
                     Equals("flat: all pixels of the training set are the same"));
   CHECK_THROWS_WITH(scaled(bytes, wide),
@@ -88,12 +89,12 @@ TEST_CASE("a permutation holds every number once, and every order is as likely",
 }
 
 TEST_CASE("an image set refuses what does not fit", "[dataset]") {
-  CHECK_THROWS_WITH(ImageSet("set", {2, 2, 1}, std::vector<uint8_t>(7), {0, 0}, {"a"}),
+  CHECK_THROWS_WITH(ImageSet({"set", {2, 2, 1}, std::vector<uint8_t>(7), {0, 0}, {"a"}}),
                     Equals("set: 7 bytes are not 2 images of [2, 2, 1]"));
-  CHECK_THROWS_WITH(ImageSet("set", {1, 1, 1}, {0, 0}, {0, 3}, {"a", "b", "c"}),
+  CHECK_THROWS_WITH(ImageSet({"set", {1, 1, 1}, {0, 0}, {0, 3}, {"a", "b", "c"}}),
                     Equals("set: sample 1 has label 3 of 3 classes"));
-  CHECK_THROWS_WITH(ImageSet("set", {1, 1, 1}, {0}, {-1}, {"a"}), ContainsSubstring("label -1"));
-  CHECK_THROWS_WITH(ImageSet("set", {4}, {}, {}, {"a"}), ContainsSubstring("[H, W, C], not [4]"));
+  CHECK_THROWS_WITH(ImageSet({"set", {1, 1, 1}, {0}, {-1}, {"a"}}), ContainsSubstring("label -1"));
+  CHECK_THROWS_WITH(ImageSet({"set", {4}, {}, {}, {"a"}}), ContainsSubstring("[H, W, C], not [4]"));
   ImageSet set = four_images();
   Random random(1);
   const std::vector<int32_t> beyond = {0, 4};

@@ -1,7 +1,6 @@
 // Checkpoints: everything a run needs to go on bit for bit. Page: docs/files.md
 #pragma once
 
-#include "base/random.h"
 #include "data/loader.h"
 #include "optim/optimizer.h"
 
@@ -18,8 +17,8 @@ struct Training {
 };
 
 // Written to a temporary file, synced, renamed: an interrupted write leaves the old one.
-void save_checkpoint(const std::string& path, const Training& training);
+void save_checkpoint(const std::string& path, const Training& t);
 // All or nothing: a damaged or foreign file throws and changes nothing.
-void load_checkpoint(const std::string& path, Training& training);
+void load_checkpoint(const std::string& path, Training& t);
 
 }  // namespace kindling

@@ -45,10 +45,8 @@ struct LayerNorm : Layer {
   Tensor weight, bias;
   double epsilon;
 
-  explicit LayerNorm(int64_t n, double with_epsilon = 1e-5)
-      : weight(make_parameter(ones({n}))),
-        bias(make_parameter(zeros({n}))),
-        epsilon(with_epsilon) {}
+  explicit LayerNorm(int64_t n, double eps = 1e-5)
+      : weight(make_parameter(ones({n}))), bias(make_parameter(zeros({n}))), epsilon(eps) {}
   Tensor forward(const Tensor& x) override { return layer_norm(x, weight, bias, epsilon); }
   void visit(Visitor& v) override {
     v.parameter("weight", weight, Kind::norm);

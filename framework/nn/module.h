@@ -39,60 +39,120 @@ struct NamedTensor {
 };
 
 // Goes through a module and all its descendants and lists what they hold, in the order of visit.
+// Throws, naming it, for a tensor that is undefined: the module was moved from.
 class Visitor {
  public:
   explicit Visitor(Module& root) : modules{&root} { root.visit(*this); }
 
   // A module's visit calls one of these for each thing it holds.
   void parameter(const std::string& name, Tensor& tensor, Kind kind) {
-    tensors.push_back({path_ + name, tensor, kind});
-    members.push_back(&tensor);
+    const std::string path = path_ + name;
+    ENSURE(tensor.defined(), "module: {} is undefined; was this module moved from?", path);
+    if (kind != Kind::buffer) members.push_back(&tensor);
+    if (!seen_.insert(tensor.storage().get()).second) return;  // tied weights
+    if (Leaf* leaf = leaf_of(tensor)) leaf->name = path;
+    tensors.push_back({path, tensor, kind});
   }
   void buffer(const std::string& name, Tensor& tensor) { parameter(name, tensor, Kind::buffer); }
-  void random(const std::string& name, Random& generator) {  // one that a checkpoint keeps
-    randoms.push_back({path_ + name, &generator});
-  }
+  void random(const std::string& name, Random& r) { randoms.push_back({path_ + name, &r}); }
   void child(const std::string& name, Module& module) {
-    const size_t length = path_.size();
-    path_ += name + ".";
+    const std::string path = std::exchange(path_, path_ + name + ".");
     modules.push_back(&module);
     module.visit(*this);
-    path_.resize(length);
+    path_ = path;
   }
 
-  std::vector<Module*> modules;                          // the root first
-  std::vector<NamedTensor> tensors;                      // parameters and buffers
-  std::vector<Tensor*> members;                          // where each of them lies in its module
+  std::vector<Module*> modules;      // the root first
+  std::vector<NamedTensor> tensors;  // parameters and buffers, one with two names by its first
+  std::vector<Tensor*> members;      // where each parameter lies in its module
   std::vector<std::pair<std::string, Random*>> randoms;  // alive while the module stays in place
 
  private:
   std::string path_;  // "" or "blocks.0.attn."
+  std::set<const Storage*> seen_;
 };
 
-// In the order of visit. A tensor that is visited under two names (tied weights) is listed once, by
-// the first. Throws, naming it, for a tensor that is undefined: the module was moved from.
-std::vector<NamedTensor> parameters(Module& module);     // frozen ones too
-std::vector<NamedTensor> named_tensors(Module& module);  // parameters and buffers
-int64_t parameter_count(Module& module);                 // elements of all parameters
+inline void Module::train(bool on) {
+  for (Module* module : Visitor(*this).modules) module->training_ = on;
+}
 
-void zero_grad(Module& module);
+// Parameters (frozen ones too) and buffers in the order of visit. A tensor that is visited under
+// two names (tied weights) is listed once, by the first.
+inline std::vector<NamedTensor> named_tensors(Module& module) { return Visitor(module).tensors; }
+
+inline std::vector<NamedTensor> parameters(Module& module) {
+  std::vector<NamedTensor> all = named_tensors(module);
+  std::erase_if(all, [](const NamedTensor& t) { return t.kind == Kind::buffer; });
+  return all;
+}
+
+inline int64_t parameter_count(Module& module) {  // elements of all parameters
+  int64_t count = 0;
+  for (const NamedTensor& p : parameters(module)) count += p.tensor.size();
+  return count;
+}
+
+inline void zero_grad(Module& module) {
+  for (NamedTensor& p : parameters(module)) p.tensor.zero_grad();
+}
+
+// Marks a new tensor as a module's parameter: it requires a gradient and must find an optimizer.
+inline Tensor make_parameter(Tensor tensor) {
+  tensor.set_requires_grad();
+  leaf_of(tensor)->parameter = true;
+  return tensor;
+}
+
 // Freezes all parameters (false), or trains them again. A module that is trained again needs a new
 // optimizer. (set_requires_grad on a tensor of parameters() would change that handle alone.)
-void set_requires_grad(Module& module, bool on);
-// Marks a new tensor as a module's parameter: it requires a gradient and must find an optimizer.
-Tensor make_parameter(Tensor tensor);
+inline void set_requires_grad(Module& module, bool on) {
+  std::map<const Storage*, Tensor> changed;  // tied weights go on sharing one leaf
+  for (Tensor* member : Visitor(module).members) {
+    const Tensor tensor = on ? make_parameter(*member) : member->detach();
+    *member = changed.try_emplace(tensor.storage().get(), tensor).first->second;
+  }
+}
 
 // Tensors by name, and what each one is: {"0.weight", "[3, 2]"}.
 using Descriptions = std::map<std::string, std::string>;
+
 // Throws unless `found` has the names of `expected`, with the same description, and no others: one
 // error, which begins with `what`, counts all that are missing, unexpected or different and names
 // the first eight of each.
-void ensure_same_tensors(const std::string& what, const Descriptions& found,
-                         const Descriptions& expected);
+inline void ensure_same_tensors(const std::string& what, const Descriptions& found,
+                                const Descriptions& expected) {
+  std::map<std::string, std::vector<std::string>> problems;  // of each kind
+  Descriptions all = found;
+  all.insert(expected.begin(), expected.end());  // what is missing, as it should be
+  for (const auto& [name, is] : all) {
+    const auto wanted = expected.find(name);
+    if (!found.contains(name)) problems["missing"].push_back(name);
+    if (wanted == expected.end()) problems["unexpected"].push_back(name);
+    if (wanted != expected.end() && wanted->second != is) {
+      problems["different"].push_back(
+          fmt::format("{} is {}, expected {}", name, is, wanted->second));
+    }
+  }
+  std::string text;
+  for (const auto& [kind, names] : problems) {
+    const auto first = std::span(names).first(std::min(names.size(), size_t{8}));
+    text += fmt::format("; {} {} ({})", names.size(), kind, fmt::join(first, ", "));
+  }
+  ENSURE(text.empty(), "{}: does not fit: {}", what, text.substr(2));
+}
 
 // Copies the elements of every parameter and buffer of `from` into `to`, by name; throws, listing
 // them, when names or shapes differ, and then nothing was copied.
-void copy_weights(Module& to, Module& from);
+inline void copy_weights(Module& to, Module& from) {
+  std::vector<NamedTensor> targets = named_tensors(to), sources = named_tensors(from);
+  Descriptions found, expected;
+  for (const NamedTensor& s : sources) found[s.name] = s.tensor.shape().str();
+  for (const NamedTensor& t : targets) expected[t.name] = t.tensor.shape().str();
+  ensure_same_tensors("copy_weights", found, expected);
+  for (NamedTensor& t : targets) {
+    copy_into(t.tensor, std::ranges::find(sources, t.name, &NamedTensor::name)->tensor);
+  }
+}
 
 // A deep copy: `make()` builds a module of the same architecture, which gets the elements of
 // `module`. The two share no storage. A constructor is needed because modules cannot be copied.

@@ -24,17 +24,15 @@ struct ParameterGroup {
 // What an optimizer moves: groups, {first, second}, or all parameters of a module as one.
 struct ParameterGroups : std::vector<ParameterGroup> {
   using vector::vector;
-  ParameterGroups(Module& module) : vector(1) { at(0).parameters = parameters(module); }
+  ParameterGroups(Module& module) : vector{{parameters(module)}} {}
 };
 
 // The weights of a module, and its bias and norm parameters, without decay.
 inline ParameterGroups decay_groups(Module& module) {
-  ParameterGroups groups(2);
-  groups[1].decay = 0;
-  for (const NamedTensor& p : parameters(module)) {
-    groups[bias_or_norm(p) ? 1 : 0].parameters.push_back(p);
-  }
-  return groups;
+  ParameterGroup weights{parameters(module)}, others{weights.parameters, 0.0};
+  std::erase_if(weights.parameters, bias_or_norm);
+  std::erase_if(others.parameters, std::not_fn(bias_or_norm));
+  return {weights, others};
 }
 
 // Owns parameters: their gradients move them, and no other optimizer may have them. Frozen
@@ -47,106 +45,88 @@ class Optimizer {
   // Updates every parameter that has a gradient. The first step throws, naming it, if a module
   // parameter got a gradient since this was constructed but belongs to no optimizer.
   void step() {
-    if (!checked_) check_owned(take_unowned_parameters());
-    checked_ = true;
+    if (!checked_) check_owned();
     ++steps;
     for (Slot& slot : slots_) {
-      if (!slot.owner->gradient.defined()) continue;
-      Tensor& w = slot.parameter.tensor;
-      ParameterStep p{.n = w.size(),
-                      .t = steps,
-                      .w = w.mutable_data(),
-                      .g = slot.owner->gradient.data(),
-                      .rate = rate * slot.rate_scale,
-                      .decay = slot.decay,
-                      .bias_or_norm = bias_or_norm(slot.parameter)};
-      for (size_t i = 0; i < slot.state.size(); ++i) p.state[i] = slot.state[i].mutable_data();
-      move_(p);
+      if (!slot.leaf->gradient.defined()) continue;
+      slot.step.t = steps;
+      slot.step.w = slot.weight.mutable_data();
+      slot.step.g = slot.leaf->gradient.data();
+      slot.step.rate = rate * slot.rate_scale;
+      move_(slot.step);
     }
   }
 
   void zero_grad() {
-    for (Slot& slot : slots_) slot.owner->gradient = Tensor();
+    for (Slot& slot : slots_) slot.leaf->gradient = Tensor();
   }
 
   // What a checkpoint keeps besides `steps`: tensors such as "momentum.0.weight", at first zero.
-  std::vector<NamedTensor> state() const {
-    std::vector<NamedTensor> all;
-    for (const Slot& slot : slots_) {
-      for (size_t i = 0; i < slot.state.size(); ++i) {
-        all.push_back({state_names_[i] + "." + slot.parameter.name, slot.state[i], Kind::other});
-      }
-    }
-    return all;
-  }
+  const std::vector<NamedTensor>& state() const { return state_; }
 
  protected:
-  using Names = std::vector<std::string>;
-
-  // Each parameter gets a tensor of its shape for each of `state`, and is moved by the rule, one of
-  // the kernels. Throws if a parameter already has an optimizer.
+  // Each parameter gets a tensor of its shape for each name, and is moved by the rule, one of the
+  // kernels. Without momentum nothing is remembered of it. Throws if a parameter already has an
+  // optimizer.
   template <class Options>
-  Optimizer(const ParameterGroups& groups, const Options& options, Names state,
+  Optimizer(const ParameterGroups& groups, const Options& options, std::vector<std::string> names,
             void (*Kernels::*rule)(const ParameterStep&, const Options&))
-      : rate(options.rate),
-        state_names_(std::move(state)),
-        move_([=](const ParameterStep& p) { (kernels().*rule)(p, options); }) {
+      : rate(options.rate), move_([=](const ParameterStep& p) { (kernels().*rule)(p, options); }) {
+    if constexpr (requires { options.momentum; }) {
+      if (options.momentum == 0) std::erase(names, "momentum");
+    }
     for (const ParameterGroup& group : groups) {
-      for (const NamedTensor& p : group.parameters)
-        own(p, group.decay.value_or(options.decay), group.rate_scale);
+      const double decay = group.decay.value_or(options.decay);
+      for (const NamedTensor& p : group.parameters) own(p, decay, group.rate_scale, names);
     }
     ENSURE(!slots_.empty(), "optimizer: there is no parameter to train");
     take_unowned_parameters();  // gradients from before are not this optimizer's concern
   }
 
-  // Without momentum nothing is remembered of it.
-  static Names with_momentum(Names state, double momentum) {
-    if (momentum != 0) state.push_back("momentum");
-    return state;
-  }
-
  private:
-  // One parameter, the options of its group and what is remembered of it.
+  // One parameter and what the kernel is handed of it; n, decay and state stay as they were made.
   struct Slot {
-    struct Disown {
-      void operator()(Leaf* leaf) const { leaf->owned = false; }
-    };
-    NamedTensor parameter;
-    std::unique_ptr<Leaf, Disown> owner;  // of the mark, not of the leaf, which `parameter` keeps
-    double decay, rate_scale;
-    std::vector<Tensor> state;
+    Tensor weight;
+    std::unique_ptr<Leaf, void (*)(Leaf*)> leaf;  // of `weight`; takes its mark away in the end
+    double rate_scale;
+    ParameterStep step;
   };
 
-  void own(const NamedTensor& p, double decay, double rate_scale) {
+  void own(const NamedTensor& p, double decay, double rate_scale,
+           const std::vector<std::string>& names) {
     Leaf* leaf = leaf_of(p.tensor);
     if (leaf == nullptr) return;  // frozen
     ENSURE(!leaf->owned, "optimizer: parameter {} {} already belongs to an optimizer", p.name,
            p.tensor.shape());
     leaf->owned = true;
-    slots_.push_back({p, std::unique_ptr<Leaf, Slot::Disown>(leaf), decay, rate_scale, {}});
-    for (size_t i = 0; i < state_names_.size(); ++i)
-      slots_.back().state.push_back(zeros(p.tensor.shape()));
+    slots_.push_back({p.tensor, {leaf, [](Leaf* l) { l->owned = false; }}, rate_scale, {}});
+    ParameterStep& step = slots_.back().step;
+    step.n = p.tensor.size(), step.decay = decay, step.bias_or_norm = bias_or_norm(p);
+    for (size_t i = 0; i < names.size(); ++i) {
+      state_.push_back({names[i] + "." + p.name, zeros(p.tensor.shape()), Kind::other});
+      step.state[i] = state_.back().tensor.mutable_data();
+    }
   }
 
-  static void check_owned(const std::vector<Ref<Leaf>>& unowned) {
-    if (unowned.empty()) return;
-    const Leaf& first = *unowned.front();
-    throw Error(fmt::format(
-        "optimizer: parameter {} {}{} got a gradient but belongs to no optimizer. Give it to one, "
-        "or freeze it with set_requires_grad(module, false)",
-        first.name.empty() ? "(unnamed)" : first.name, first.shape,
-        unowned.size() > 1 ? fmt::format(" (and {} more)", unowned.size() - 1) : ""));
+  void check_owned() {
+    const std::vector<Ref<Leaf>> unowned = take_unowned_parameters();
+    ENSURE(unowned.empty(),
+           "optimizer: parameter {} {}{} got a gradient but belongs to no optimizer. Give it to "
+           "one, or freeze it with set_requires_grad(module, false)",
+           unowned[0]->name.empty() ? "(unnamed)" : unowned[0]->name, unowned[0]->shape,
+           unowned.size() > 1 ? fmt::format(" (and {} more)", unowned.size() - 1) : "");
+    checked_ = true;
   }
 
   std::vector<Slot> slots_;
-  Names state_names_;
+  std::vector<NamedTensor> state_;
   std::function<void(const ParameterStep&)> move_;
   bool checked_ = false;  // for parameters without an optimizer
 };
 
 struct Sgd : Optimizer {
   Sgd(const ParameterGroups& groups, const SgdOptions& options)
-      : Optimizer(groups, options, with_momentum({}, options.momentum), &Kernels::sgd) {
+      : Optimizer(groups, options, {"momentum"}, &Kernels::sgd) {
     ENSURE(!options.nesterov || options.momentum > 0,
            "sgd: nesterov needs momentum above 0, not {}", options.momentum);
   }
@@ -162,8 +142,7 @@ struct Adam : Optimizer {
 
 struct RmsProp : Optimizer {
   RmsProp(const ParameterGroups& groups, const RmsPropOptions& options)
-      : Optimizer(groups, options, with_momentum({"mean_square"}, options.momentum),
-                  &Kernels::rmsprop) {}
+      : Optimizer(groups, options, {"mean_square", "momentum"}, &Kernels::rmsprop) {}
 };
 
 struct Lars : Optimizer {
@@ -213,9 +192,9 @@ class Ema {
   // Exchanges the module's values with the averages; a second call exchanges them back.
   void swap() {
     for (size_t i = 0; i < values_.size(); ++i) {
-      const Tensor value = values_[i].tensor.clone();
-      copy_into(values_[i].tensor, shadow_[i].tensor);
-      copy_into(shadow_[i].tensor, value);
+      Tensor &value = values_[i].tensor, &average = shadow_[i].tensor;
+      std::swap_ranges(value.mutable_data(), value.mutable_data() + value.size(),
+                       average.mutable_data());
     }
   }
 

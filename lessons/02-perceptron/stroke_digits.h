@@ -154,8 +154,11 @@ inline kindling::ImageSet stroke_part(int64_t n, const kindling::Random& random)
       draw_digit(digits[size_t(i % 10)], of_image, pixels.data() + i * kSide * kSide);
     }
   });
-  return kindling::ImageSet("stroke-digits", {kSide, kSide, 1}, std::move(pixels),
-                            std::move(labels), {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"});
+  return kindling::ImageSet({.name = "stroke-digits",
+                             .image = {kSide, kSide, 1},
+                             .bytes = std::move(pixels),
+                             .labels = std::move(labels),
+                             .classes = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"}});
 }
 
 // Ten classes of stroke digits, 28x28x1, each with its own random slant, scale, rotation, place,

@@ -48,7 +48,8 @@ std::string folder_of(const std::string& name) {
 IdxFile read_idx(const std::string& path) {
   const std::string found = fs::is_regular_file(path) ? path : path + ".gz";
   if (!fs::is_regular_file(found)) {
-    throw DataMissing(fmt::format("{0}: no such file, and no {0}.gz", path));
+    throw DataMissing(fmt::format("{}.gz not found in {}", fs::path(path).filename().string(),
+                                  fs::path(path).parent_path().string()));
   }
   const std::unique_ptr<gzFile_s, decltype(&gzclose)> file(gzopen(found.c_str(), "rb"), gzclose);
   ENSURE(file, "{}: cannot be opened", found);
@@ -101,7 +102,7 @@ ImageData load_mnist(const std::string& name, const std::string& folder) {
     ImageSet train = load("train"), test = load("t10k");
     return scaled(std::move(train), std::move(test));
   } catch (const DataMissing& e) {
-    throw DataMissing(e.what() + remedy);
+    throw DataMissing(name + ": " + e.what() + remedy);
   } catch (const Error& e) {
     throw Error(e.what() + remedy);
   }

@@ -6,7 +6,6 @@
 #include "base/file.h"
 #include "base/parallel.h"
 #include "kernels/dispatch.h"
-#include "tensor/print.h"
 #include "autograd/profile.h"
 #include "autograd/graphviz.h"
 #include "nn/layers.h"

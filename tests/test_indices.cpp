@@ -1,5 +1,5 @@
 // Tests of framework/tensor/indices.
-#include "tensor/indices.h"
+#include "tensor/tensor.h"
 
 #include "support/catch.h"
 

@@ -64,7 +64,8 @@ void Grads::pass_on(Node& node) {
   node_ = &node;
   const Observed observed(node.op, true);
   node.backward(gy, *this);
-  node.forget();
+  node.used = true;
+  for (Edge& edge : node.edges) edge = {};
 }
 
 // After an exception no half-summed gradient may stay behind.
@@ -112,9 +113,7 @@ Tensor& Tensor::set_requires_grad(bool on) {
          "set_requires_grad: this is the result of {}; take detach() of it first",
          node_of(*this)->op);
   if (!on) set_history({});
-  if (on && !requires_grad()) {
-    set_history(Ref<Counted>(new (memory::allocate(sizeof(Leaf))) Leaf(shape())));
-  }
+  if (on && !requires_grad()) set_history(Ref<Counted>(Counted::make<Leaf>(0, shape())));
   return *this;
 }
 

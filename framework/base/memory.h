@@ -40,21 +40,33 @@ T add_relaxed(std::atomic<T>& value, T delta, std::memory_order order = std::mem
   return now;
 }
 
-// Base of what is shared by counted handles (storages, graph nodes).
+// Base of what is shared by counted handles: storages, graph nodes.
 class Counted {
  public:
-  void retain() const { add_relaxed(count_, 1); }
-  void drop() const {
+  // A new T with `room` bytes of memory behind it, in one block. To be put into a Ref.
+  template <class T, class... Args> static T* make(size_t room, Args&&... args) {
+    T* object = new (memory::allocate(sizeof(T) + room)) T(std::forward<Args>(args)...);
+    object->bytes_ = sizeof(T) + room;
+    return object;
+  }
+
+  void retain() { add_relaxed(count_, 1); }
+  void drop() {
     if (add_relaxed(count_, -1, std::memory_order_acq_rel) == 0) dispose();
   }
   bool unique() const { return count_.load(std::memory_order_acquire) == 1; }
 
  protected:
   virtual ~Counted() = default;
-  virtual void dispose() const = 0;  // the last handle is gone: destroy and free
+  virtual void dispose() {  // the last handle is gone
+    const size_t bytes = bytes_;
+    this->~Counted();
+    memory::release(this, bytes);
+  }
 
  private:
-  mutable std::atomic<int> count_ = 0;
+  size_t bytes_ = 0;  // of the block
+  std::atomic<int> count_ = 0;
 };
 
 // A counted handle: copying shares, the last one disposes.
@@ -74,7 +86,6 @@ template <class T> class Ref {
     if (object_) object_->drop();
   }
 
-  void reset() { *this = Ref(); }
   T* get() const { return object_; }
   T* operator->() const { return object_; }
   T& operator*() const { return *object_; }

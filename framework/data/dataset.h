@@ -2,7 +2,6 @@
 #pragma once
 
 #include "base/random.h"
-#include "tensor/indices.h"
 #include "tensor/tensor.h"
 
 namespace kindling {

@@ -1,8 +1,6 @@
 // Storage: a counted block of elements that knows how often it was written. Page: docs/tensor.md
 #pragma once
 
-#include <new>
-
 #include "base/memory.h"
 
 namespace kindling {
@@ -13,32 +11,21 @@ class Storage final : public Counted {
  public:
   // Room for `bytes` bytes, not initialised.
   static Ref<Storage> create(size_t bytes) {
-    return Ref<Storage>(new (memory::allocate(header(bytes) + bytes)) Storage(bytes));
+    const size_t gap = bytes <= 32 ? 0 : 32;
+    return Ref<Storage>(make<Storage>(gap + bytes, gap));
   }
+  explicit Storage(size_t gap) : data_(reinterpret_cast<char*>(this + 1) + gap) {}
 
-  void* data() { return reinterpret_cast<char*>(this) + header(bytes_); }
-  const void* data() const { return reinterpret_cast<const char*>(this) + header(bytes_); }
-  size_t bytes() const { return bytes_; }
+  void* data() const { return data_; }
 
   // Raised by every mutable access; backward compares it with what was recorded.
   uint32_t version() const { return version_; }
   void written() { ++version_; }
 
  private:
-  static constexpr size_t header(size_t bytes) { return bytes <= 32 ? 32 : memory::kAlignment; }
-
-  explicit Storage(size_t bytes) : bytes_(bytes) {}
-  ~Storage() override = default;
-  void dispose() const override {
-    auto* self = const_cast<Storage*>(this);
-    const size_t bytes = header(bytes_) + bytes_;
-    self->~Storage();
-    memory::release(self, bytes);
-  }
-
   uint32_t version_ = 0;
-  size_t bytes_;
+  void* const data_;
 };
-static_assert(sizeof(Storage) <= 32, "the header must fit before the elements");
+static_assert(sizeof(Storage) == 32, "the elements begin behind the header");
 
 }  // namespace kindling

@@ -1,4 +1,4 @@
-// Tests of framework/tensor/indices.
+// Tests of Indices in framework/tensor/tensor.
 #include "tensor/tensor.h"
 
 #include "support/catch.h"

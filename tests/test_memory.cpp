@@ -123,7 +123,7 @@ TEST_CASE("the statistics follow what is handed out", "[memory]") {
 
 TEST_CASE("new blocks hold NaN while they are poisoned", "[memory]") {
   for (const size_t bytes : {size_t{400}, size_t{40000}}) {
-    memory::poison_new_blocks(true);
+    memory::poison_new_blocks = true;
     auto* values = static_cast<float*>(memory::allocate(bytes));
     for (size_t i = 0; i < bytes / sizeof(float); ++i) REQUIRE(std::isnan(values[i]));
     values[0] = values[bytes / sizeof(float) - 1] = 1;

@@ -1,21 +1,20 @@
-// Tests of framework/tensor/storage: alignment, sharing, versions.
-#include "tensor/storage.h"
+// Tests of Storage in framework/tensor/tensor: alignment, sharing, versions.
+#include "tensor/tensor.h"
 
 #include "support/catch.h"
-#include "tensor/tensor.h"
 
 using namespace kindling;
 
 TEST_CASE("a storage's elements are aligned and its own", "[storage]") {
   for (size_t bytes : {size_t{0}, size_t{1}, size_t{4}, size_t{100}, size_t{1} << 20}) {
-    const Ref<Storage> storage = Storage::create(bytes);
+    const Ref<Storage> storage = Storage::create<char>(bytes);
     // Up to 32 bytes share the cache line of the header.
     CHECK(reinterpret_cast<uintptr_t>(storage->data()) % (bytes <= 32 ? 32 : 64) == 0);
   }
 }
 
 TEST_CASE("a storage counts its writers", "[storage]") {
-  const Ref<Storage> storage = Storage::create(8);
+  const Ref<Storage> storage = Storage::create<char>(8);
   CHECK(storage->version() == 0);
   storage->written();
   storage->written();
@@ -33,7 +32,7 @@ TEST_CASE("a storage counts its writers", "[storage]") {
 TEST_CASE("a storage is given back with its last handle", "[storage]") {
   const int64_t before = memory::stats().live_bytes;
   {
-    Ref<Storage> a = Storage::create(1000);
+    Ref<Storage> a = Storage::create<char>(1000);
     CHECK(a->unique());
     const Ref<Storage> b = a;
     CHECK_FALSE(a->unique());

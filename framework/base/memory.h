@@ -26,19 +26,9 @@ Stats stats();
 void reset_peak();
 
 // Fills every block handed out from now on with NaN, so that a test sees a read before a write.
-void poison_new_blocks(bool on);
+inline std::atomic<bool> poison_new_blocks = false;
 
 }  // namespace memory
-
-// value + delta, and the new value. While a process has a single thread (glibc knows) this needs no
-// locked instruction, which would cost 20 cycles several times per graph node.
-template <class T>
-T add_relaxed(std::atomic<T>& value, T delta, std::memory_order order = std::memory_order_relaxed) {
-  if (!__libc_single_threaded) return value.fetch_add(delta, order) + delta;
-  const T now = value.load(std::memory_order_relaxed) + delta;
-  value.store(now, std::memory_order_relaxed);
-  return now;
-}
 
 // Base of what is shared by counted handles: storages, graph nodes.
 class Counted {
@@ -50,9 +40,9 @@ class Counted {
     return object;
   }
 
-  void retain() { add_relaxed(count_, 1); }
+  void retain() { count(1, std::memory_order_relaxed); }
   void drop() {
-    if (add_relaxed(count_, -1, std::memory_order_acq_rel) == 0) dispose();
+    if (count(-1, std::memory_order_acq_rel) == 0) dispose();
   }
   bool unique() const { return count_.load(std::memory_order_acquire) == 1; }
 
@@ -65,6 +55,15 @@ class Counted {
   }
 
  private:
+  // The new number of handles. While a process has a single thread (glibc knows) this needs no
+  // locked instruction, which would cost 20 cycles several times per graph node.
+  int count(int change, std::memory_order order) {
+    if (!__libc_single_threaded) return count_.fetch_add(change, order) + change;
+    const int now = count_.load(std::memory_order_relaxed) + change;
+    count_.store(now, std::memory_order_relaxed);
+    return now;
+  }
+
   size_t bytes_ = 0;  // of the block
   std::atomic<int> count_ = 0;
 };

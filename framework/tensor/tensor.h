@@ -2,24 +2,52 @@
 // place in the graph, and Indices, of whole ones. Page: docs/tensor.md
 #pragma once
 
+#include "base/memory.h"
 #include "base/random.h"
-#include "base/real.h"
 #include "tensor/shape.h"
-#include "tensor/storage.h"
 
 namespace kindling {
+
+// A counted block of elements that knows how often it was written. Header and elements are one
+// block. The elements begin at its byte 64, so at a multiple of 64; up to 32 bytes of them (a
+// number, a small bias) begin at byte 32 and share the header's cache line.
+class Storage final : public Counted {
+ public:
+  // Room for n elements, not initialised.
+  template <class T> static Ref<Storage> create(int64_t n) {
+    const size_t bytes = size_t(n) * sizeof(T), gap = bytes <= 32 ? 0 : 32;
+    return Ref<Storage>(make<Storage>(gap + bytes, gap));
+  }
+  explicit Storage(size_t gap) : data_(reinterpret_cast<char*>(this + 1) + gap) {}
+
+  void* data() const { return data_; }
+
+  // Raised by every mutable access; backward compares it with what was recorded.
+  uint32_t version() const { return version_; }
+  void written() { ++version_; }
+
+ private:
+  uint32_t version_ = 0;
+  void* const data_;
+};
+static_assert(sizeof(Storage) == 32, "the elements begin behind the header");
 
 // What both are. Copying one copies the handle: both see the same elements.
 template <class T> class Dense {
  public:
   Dense() = default;                  // undefined: no elements, no shape
   explicit Dense(const Shape& shape)  // elements not initialised
-      : storage_(Storage::create(size_t(shape.elements()) * sizeof(T))),
-        size_(shape.elements()),
-        shape_(shape) {}
+      : shape_(shape), size_(shape.elements()), storage_(Storage::create<T>(size_)) {}
   // Elements written by fill(data), which gets a pointer to the first of them.
   template <std::invocable<T*> Fill> Dense(const Shape& shape, const Fill& fill) : Dense(shape) {
     fill(elements());
+  }
+  // The values row by row; counts must agree.
+  template <std::ranges::sized_range Values>
+  Dense(const Shape& shape, const Values& values) : Dense(shape) {
+    ENSURE(int64_t(values.size()) == size_, "{}: {} values for shape {}",
+           std::is_integral_v<T> ? "indices" : "tensor", values.size(), shape);
+    std::ranges::copy(values, elements());
   }
 
   bool defined() const { return bool(storage_); }
@@ -39,9 +67,9 @@ template <class T> class Dense {
     return data;
   }
 
-  Ref<Storage> storage_;
-  int64_t size_ = 0;
   Shape shape_;
+  int64_t size_ = 0;
+  Ref<Storage> storage_;
 
  private:
   T* elements() const {
@@ -54,13 +82,8 @@ template <class T> class Dense {
 class Indices : public Dense<int32_t> {
  public:
   using Dense::Dense;
-  Indices(const Shape& shape, std::span<const int32_t> values) : Dense(shape) {
-    ENSURE(int64_t(values.size()) == size(), "indices: {} values for shape {}", values.size(),
-           shape);
-    std::ranges::copy(values, mutable_data());
-  }
   Indices(std::initializer_list<int32_t> values)  // shape [n]
-      : Indices(Shape{int64_t(values.size())}, std::span(values.begin(), values.size())) {}
+      : Dense(Shape{int64_t(values.size())}, values) {}
 
   using Dense::mutable_data;
   int32_t operator[](int64_t i) const { return data()[i]; }  // unchecked
@@ -113,10 +136,10 @@ class Tensor : public Dense<real> {
   // The graph (autograd/backward.cpp). A leaf that requires a gradient collects it in grad().
   bool requires_grad() const { return bool(history_); }
   Tensor& set_requires_grad(bool on = true);
-  Tensor grad() const;    // undefined until a backward reached this leaf
-  void zero_grad();       // makes grad() undefined again
-  void backward() const;  // of a single element, starting with 1
-  void backward(const Tensor& gradient) const;
+  Tensor grad() const;  // undefined until a backward reached this leaf
+  void zero_grad();     // makes grad() undefined again
+  // From this result to the leaves, given its gradient; of a single element that is 1.
+  void backward(const Tensor& gradient = {}) const;
 
   // For the engine itself.
   const Ref<Counted>& history() const { return history_; }
@@ -142,14 +165,8 @@ inline Tensor zeros(const Shape& shape) {  // quicker than full: the compiler se
 }
 inline Tensor ones(const Shape& shape) { return full(shape, 1); }
 inline Tensor scalar(double value) { return full({}, value); }  // shape []
-// The values row by row; counts must agree.
-inline Tensor tensor(const Shape& shape, std::span<const double> values) {
-  ENSURE(shape.elements() == int64_t(values.size()), "tensor: {} values for shape {}",
-         values.size(), shape);
-  return Tensor(shape, [&](real* x) { std::copy(values.begin(), values.end(), x); });
-}
 inline Tensor tensor(const Shape& shape, std::initializer_list<double> values) {
-  return tensor(shape, std::span(values.begin(), values.size()));
+  return Tensor(shape, values);  // row by row; counts must agree
 }
 // In [low, high).
 inline Tensor uniform(const Shape& shape, Random& random, double low = 0, double high = 1) {

@@ -3,9 +3,6 @@
 #pragma once
 
 // clang-format off
-#include "base/file.h"
-#include "base/parallel.h"
-#include "kernels/dispatch.h"
 #include "autograd/profile.h"
 #include "autograd/graphviz.h"
 #include "nn/layers.h"

@@ -58,12 +58,11 @@ void Grads::pass_on(Node& node) {
          "add the losses and call backward once",
          node.op);
   for (const Edge& edge : node.edges) {
-    ENSURE(!edge.storage || edge.storage->version() == edge.version,
+    ENSURE(!edge.storage || edge.storage->version == edge.version,
            "{}: input {} was changed after it was recorded", node.op, &edge - node.edges.data());
   }
   node_ = &node;
-  const Observed observed(node.op, true);
-  node.backward(gy, *this);
+  observed(node.op, true, [&] { node.backward(gy, *this); });
   node.used = true;
   for (Edge& edge : node.edges) edge = {};
 }
@@ -111,8 +110,7 @@ Tensor& Tensor::set_requires_grad(bool on) {
   ENSURE(!node_of(*this) || leaf_of(*this),
          "set_requires_grad: this is the result of {}; take detach() of it first",
          node_of(*this)->op);
-  if (!on) set_history({});
-  if (on && !requires_grad()) set_history(Ref<Counted>(Counted::make<Leaf>(0, shape())));
+  if (on != requires_grad()) set_history(on ? Counted::make<Leaf>(0, shape()) : nullptr);
   return *this;
 }
 

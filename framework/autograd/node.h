@@ -157,7 +157,7 @@ template <class Backward> class Operation final : public Node {
         backward_(std::move(f)) {
     Edge* edge = edges.data();
     for (const auto& [node, storage] : inputs) {
-      new (edge++) Edge{Ref<Node>(node), Ref<Storage>(storage), storage ? storage->version() : 0};
+      new (edge++) Edge{Ref<Node>(node), Ref<Storage>(storage), storage ? storage->version : 0};
     }
   }
   void backward(const Tensor& gy, Grads& grads) override {
@@ -169,16 +169,17 @@ template <class Backward> class Operation final : public Node {
   std::optional<Backward> backward_;
 };
 
-// Tells the observer that an operation runs; nothing more than a test when there is none.
-struct Observed {
-  Observer* const observer = graph_state.observer;
-  Observed(const char* op, bool backward) {
-    if (observer) observer->begin(op, backward);
-  }
-  ~Observed() {
-    if (observer) observer->end();
-  }
-};
+// Runs (part of) an operation and tells the observer; nothing more than a test when there is none.
+template <class Run> auto observed(const char* op, bool backward, const Run& run) {
+  struct Scope {
+    Observer* const observer = graph_state.observer;
+    ~Scope() {
+      if (observer) observer->end();
+    }
+  } const scope;
+  if (scope.observer) scope.observer->begin(op, backward);
+  return run();
+}
 
 // Runs `value()`, a function giving the result without history, and, if some input wants a gradient
 // and recording is on, attaches a node. `backward(gy, grads)` or `backward(gy, y, grads)` later
@@ -186,22 +187,19 @@ struct Observed {
 // while it runs, so it may call any operation. `op` must outlive the graph: a string literal.
 template <class Value, class Backward>
 Tensor record(const char* op, Inputs inputs, Value&& value, Backward backward) {
-  Tensor y = [&] {
-    const Observed observed(op, false);
-    return value();
-  }();
+  Tensor y = observed(op, false, value);
   if (!graph_state.recording || std::ranges::none_of(inputs, &Input::node)) return y;
   const auto attach = [&](auto&& f) {
     using Recorded = Operation<std::decay_t<decltype(f)>>;
     const size_t room = inputs.size() * sizeof(Edge);
-    y.set_history(Ref<Counted>(Counted::make<Recorded>(room, op, y.shape(), inputs, std::move(f))));
+    y.set_history(Counted::make<Recorded>(room, op, y.shape(), inputs, std::move(f)));
   };
   if constexpr (std::is_invocable_v<Backward&, const Tensor&, Grads&>) {
     attach(std::move(backward));
   } else {  // the result is kept without history: with it, it would hold what holds it
-    attach([op, f = std::move(backward), result = y.detach(), version = y.storage()->version()](
+    attach([op, f = std::move(backward), result = y.detach(), version = y.storage()->version](
                const Tensor& gy, Grads& grads) {
-      ENSURE(result.storage()->version() == version,
+      ENSURE(result.storage()->version == version,
              "{}: its result was changed after it was recorded", op);
       f(gy, result, grads);
     });

@@ -27,7 +27,7 @@ constinit thread_local bool serial = false;  // in a piece, or after run_seriall
 struct Job {
   int64_t n, grain;
   const void* body;
-  detail::Piece piece;  // null ends the workers
+  Piece piece;  // null ends the workers
 
   void run(int64_t i) const { piece(body, i, std::min(n, i + grain)); }
 };
@@ -116,7 +116,7 @@ int threads() { return pool().size; }
 void set_threads(int n) { pool().resize(n); }
 void run_serially() { serial = true; }
 
-void detail::run_pieces(int64_t n, int64_t grain, const void* body, Piece piece) {
+void run_pieces(int64_t n, int64_t grain, const void* body, Piece piece) {
   ENSURE(grain >= 1, "parallel_for: grain {} must be at least 1", grain);
   pool().run({n, grain, body, piece});
 }

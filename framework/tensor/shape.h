@@ -2,6 +2,8 @@
 // docs/tensor.md
 #pragma once
 
+#include <fmt/ranges.h>
+
 #include "base/check.h"
 
 namespace kindling {
@@ -51,8 +53,7 @@ class Shape {
     return spliced(i, 0, {size});
   }
 
-  // "[64, 784]"
-  std::string str() const { return fmt::format("[{}]", fmt::join(begin(), end(), ", ")); }
+  std::string str() const { return fmt::format("{}", *this); }  // "[64, 784]", as any range
 
  private:
   // The dimensions [i, i + removed) replaced by those of the list.
@@ -77,17 +78,10 @@ inline Shape broadcast(const char* op, const Shape& a, const Shape& b) {
   std::array<int64_t, kMaxRank> sizes{};
   for (int i = 1; i <= rank; ++i) {
     const int64_t m = i <= a.rank() ? a[a.rank() - i] : 1, n = i <= b.rank() ? b[b.rank() - i] : 1;
-    ENSURE(m == n || m == 1 || n == 1, "{}: shapes {} and {} do not broadcast", op, a.str(),
-           b.str());
+    ENSURE(m == n || m == 1 || n == 1, "{}: shapes {} and {} do not broadcast", op, a, b);
     sizes[size_t(rank - i)] = m == 1 ? n : m;
   }
   return Shape(std::span(sizes).first(size_t(rank)));
 }
 
 }  // namespace kindling
-
-template <> struct fmt::formatter<kindling::Shape> : fmt::formatter<std::string> {
-  auto format(const kindling::Shape& shape, auto& context) const {
-    return formatter<std::string>::format(shape.str(), context);
-  }
-};

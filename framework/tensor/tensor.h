@@ -11,24 +11,17 @@ namespace kindling {
 // A counted block of elements that knows how often it was written. Header and elements are one
 // block. The elements begin at its byte 64, so at a multiple of 64; up to 32 bytes of them (a
 // number, a small bias) begin at byte 32 and share the header's cache line.
-class Storage final : public Counted {
- public:
+struct Storage final : Counted {
   // Room for n elements, not initialised.
   template <class T> static Ref<Storage> create(int64_t n) {
     const size_t bytes = size_t(n) * sizeof(T), gap = bytes <= 32 ? 0 : 32;
     return Ref<Storage>(make<Storage>(gap + bytes, gap));
   }
-  explicit Storage(size_t gap) : data_(reinterpret_cast<char*>(this + 1) + gap) {}
-
-  void* data() const { return data_; }
+  explicit Storage(size_t gap) : data(reinterpret_cast<char*>(this + 1) + gap) {}
 
   // Raised by every mutable access; backward compares it with what was recorded.
-  uint32_t version() const { return version_; }
-  void written() { ++version_; }
-
- private:
-  uint32_t version_ = 0;
-  void* const data_;
+  uint32_t version = 0;
+  void* const data;
 };
 static_assert(sizeof(Storage) == 32, "the elements begin behind the header");
 
@@ -63,7 +56,7 @@ template <class T> class Dense {
  protected:
   T* mutable_data() {  // raises the storage's version
     T* const data = elements();
-    storage_->written();
+    ++storage_->version;
     return data;
   }
 
@@ -74,7 +67,7 @@ template <class T> class Dense {
  private:
   T* elements() const {
     ENSURE(storage_, "tensor: this tensor is undefined (default constructed, or moved from)");
-    return static_cast<T*>(storage_->data());
+    return static_cast<T*>(storage_->data);
   }
 };
 
@@ -143,7 +136,7 @@ class Tensor : public Dense<real> {
 
   // For the engine itself.
   const Ref<Counted>& history() const { return history_; }
-  void set_history(Ref<Counted> node) { history_ = std::move(node); }
+  void set_history(Counted* node) { history_ = Ref<Counted>(node); }
 
  private:
   explicit Tensor(const Dense& elements) : Dense(elements) {}

@@ -64,7 +64,7 @@ void Grads::pass_on(Node& node) {
   node_ = &node;
   observed(node.op, true, [&] { node.backward(gy, *this); });
   node.used = true;
-  for (Edge& edge : node.edges) edge = {};
+  for (Edge& edge : node.edges) edge = {};  // and what only they held
 }
 
 // After an exception no half-summed gradient may stay behind.

@@ -53,7 +53,7 @@ struct Edge {
 class Node : public Counted {
  public:
   // In this order a node of two inputs takes five cache lines instead of six.
-  bool used = false;  // a backward has passed; closure and edges are gone, and with them memory
+  bool used = false;  // a backward has passed; closure and edges are gone
   const char* const op;
   const uint64_t id = graph_state.next_id++;
   const Shape shape;  // of the result
@@ -61,7 +61,7 @@ class Node : public Counted {
   const std::span<Edge> edges;
 
   bool leaf() const { return edges.empty(); }
-  virtual void backward(const Tensor&, Grads&) {}  // calls the closure and frees it
+  virtual void backward(const Tensor&, Grads&) {}  // calls the closure, then frees it
 
  protected:
   Node(const char* op_name, const Shape& of_result, std::span<Edge> room)

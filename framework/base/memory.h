@@ -33,7 +33,8 @@ inline std::atomic<bool> poison_new_blocks = false;
 // Base of what is shared by counted handles: storages, graph nodes.
 class Counted {
  public:
-  // A new T with `room` bytes of memory behind it, in one block. To be put into a Ref.
+  // A new T with `room` bytes of memory behind it, in one block, which dispose() gives back. To be
+  // put into a Ref.
   template <class T, class... Args> static T* make(size_t room, Args&&... args) {
     T* object = new (memory::allocate(sizeof(T) + room)) T(std::forward<Args>(args)...);
     object->bytes_ = sizeof(T) + room;

@@ -48,8 +48,8 @@ class Random {
 
   // A generator of its own stream, for a layer, an epoch or a sample: `fork(i)` is always the same.
   Random fork(uint64_t child) const {
-    const auto words =
-        philox(child, state_.stream, state_.seed ^ 0x5851F42D4C957F2D);  // not bits()'
+    // Another key than that of bits(), so other words.
+    const auto words = philox(child, state_.stream, state_.seed ^ 0x5851F42D4C957F2D);
     return Random(state_.seed, uint64_t{words[0]} << 32 | words[1]);
   }
 

@@ -3,10 +3,6 @@
 #pragma once
 
 // clang-format off
-#include "base/file.h"
-#include "base/parallel.h"
-#include "kernels/dispatch.h"
-#include "tensor/print.h"
 #include "autograd/profile.h"
 #include "autograd/graphviz.h"
 #include "nn/layers.h"

@@ -132,5 +132,5 @@ TEST_CASE("graphviz: a graph too large to look at is written as DOT alone", "[gr
   for (int i = 0; i < 3000; ++i) y = neg(y);
   CHECK(draw_graph(y, path) == path + ".dot (no SVG: the graph is too large to look at)");
   CHECK_THROWS_WITH(draw_graph(y, (folder.path() / "none" / "graph").string()),
-                    ContainsSubstring("cannot write"));
+                    ContainsSubstring("cannot be written"));
 }

@@ -1,5 +1,5 @@
-// Tests of framework/tensor/indices.
-#include "tensor/indices.h"
+// Tests of Indices in framework/tensor/tensor.
+#include "tensor/tensor.h"
 
 #include "support/catch.h"
 

@@ -28,7 +28,6 @@ const std::vector<size_t> kByteCounts = {0,    1,    63,   64,    65,      1024,
 struct Handle : Counted {
   explicit Handle(int& alive) : alive_(alive) { ++alive_; }
   ~Handle() override { --alive_; }
-  void dispose() const override { delete this; }
 
  private:
   int& alive_;
@@ -124,7 +123,7 @@ TEST_CASE("the statistics follow what is handed out", "[memory]") {
 
 TEST_CASE("new blocks hold NaN while they are poisoned", "[memory]") {
   for (const size_t bytes : {size_t{400}, size_t{40000}}) {
-    memory::poison_new_blocks(true);
+    memory::poison_new_blocks = true;
     auto* values = static_cast<float*>(memory::allocate(bytes));
     for (size_t i = 0; i < bytes / sizeof(float); ++i) REQUIRE(std::isnan(values[i]));
     values[0] = values[bytes / sizeof(float) - 1] = 1;
@@ -207,7 +206,7 @@ TEST_CASE("threads that empty and fill the shared lists at once never share a bl
 TEST_CASE("the last handle disposes", "[memory]") {
   int alive = 0;
   {
-    Ref<Handle> a(new Handle(alive));
+    Ref<Handle> a(Counted::make<Handle>(0, alive));
     CHECK(a->unique());
     {
       const Ref<Handle> b = a;
@@ -221,7 +220,7 @@ TEST_CASE("the last handle disposes", "[memory]") {
     const Ref<Handle>& same = c;
     c = same;  // to itself
     CHECK(alive == 1);
-    c = Ref<Handle>(new Handle(alive));
+    c = Ref<Handle>(Counted::make<Handle>(0, alive));
     CHECK(alive == 1);
   }
   CHECK(alive == 0);
@@ -230,7 +229,7 @@ TEST_CASE("the last handle disposes", "[memory]") {
 TEST_CASE("handles may be copied and dropped by many threads", "[memory][threads]") {
   int alive = 0;
   {
-    const Ref<Handle> handle(new Handle(alive));
+    const Ref<Handle> handle(Counted::make<Handle>(0, alive));
     std::vector<std::thread> workers;
     std::atomic<int> ready = 0;
     for (int t = 0; t < 4; ++t) {

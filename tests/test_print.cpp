@@ -1,5 +1,5 @@
 // Tests of framework/tensor/print: the same text as NumPy's (golden/print.txt).
-#include "tensor/print.h"
+#include "tensor/tensor.h"
 
 #include <cstdlib>
 #include <fstream>

@@ -8,17 +8,16 @@ namespace {
 
 bool lower_id(const Ref<Node>& a, const Ref<Node>& b) { return a->id < b->id; }
 
-// The elements of a sum, to be written; what others look at is copied first.
-real* own_elements(Tensor& sum) {
+// A sum whose elements may be written; what others look at is copied first.
+Tensor& own(Tensor& sum) {
   if (!sum.storage()->unique()) sum = sum.clone();
-  return sum.mutable_data();
+  return sum;
 }
 
 // Adds a gradient to what has arrived; the first one is taken over as it is.
 void accumulate(Tensor& sum, Tensor&& gradient) {
   if (!sum.defined()) return void(sum = std::move(gradient));
-  real* total = own_elements(sum);
-  kernels().strided_add(Broadcast::flat(sum.size()), gradient.data(), total);
+  kernels().strided_add(Broadcast::flat(sum.size()), gradient.data(), own(sum).mutable_data());
 }
 
 thread_local std::vector<Ref<Leaf>> unowned;  // see take_unowned_parameters
@@ -45,7 +44,7 @@ void Grads::walk(Node& root, Tensor gradient) {
   for (const Ref<Node>& node : leaves_) {
     Leaf& leaf = static_cast<Leaf&>(*node);
     accumulate(leaf.gradient, std::move(leaf.incoming));
-    own_elements(leaf.gradient);  // an optimizer may scale it in place
+    own(leaf.gradient);  // an optimizer may scale it in place
     const bool listed = std::ranges::count(unowned, &leaf, &Ref<Leaf>::get) > 0;
     if (leaf.parameter && !leaf.owned && !listed) unowned.emplace_back(&leaf);
   }
@@ -58,13 +57,13 @@ void Grads::pass_on(Node& node) {
          "add the losses and call backward once",
          node.op);
   for (const Edge& edge : node.edges) {
-    ENSURE(!edge.storage || edge.storage->version() == edge.version,
+    ENSURE(!edge.storage || edge.storage->version == edge.version,
            "{}: input {} was changed after it was recorded", node.op, &edge - node.edges.data());
   }
   node_ = &node;
-  const Observed observed(node.op, true);
-  node.backward(gy, *this);
-  node.forget();
+  observed(node.op, true, [&] { node.backward(gy, *this); });
+  node.used = true;
+  for (Edge& edge : node.edges) edge = {};  // and what only they held
 }
 
 // After an exception no half-summed gradient may stay behind.
@@ -93,8 +92,7 @@ Tensor& Grads::into(int i) {
   ENSURE(wants(i), "backward of {}: nobody wants the gradient of input {}", node_->op, i);
   Tensor& sum = sum_at(input(i));
   if (!sum.defined()) sum = zeros(shape(i));
-  own_elements(sum);
-  return sum;
+  return own(sum);
 }
 
 // ---- What a reader calls ------------------------------------------------------------------------
@@ -111,10 +109,7 @@ Tensor& Tensor::set_requires_grad(bool on) {
   ENSURE(!node_of(*this) || leaf_of(*this),
          "set_requires_grad: this is the result of {}; take detach() of it first",
          node_of(*this)->op);
-  if (!on) set_history({});
-  if (on && !requires_grad()) {
-    set_history(Ref<Counted>(new (memory::allocate(sizeof(Leaf))) Leaf(shape())));
-  }
+  if (on != requires_grad()) set_history(on ? Counted::make<Leaf>(0, shape()) : nullptr);
   return *this;
 }
 
@@ -129,21 +124,17 @@ void Tensor::zero_grad() {
   if (Leaf* leaf = leaf_of(*this)) leaf->gradient = Tensor();
 }
 
-void Tensor::backward() const {
-  ENSURE(size() == 1,
+void Tensor::backward(const Tensor& gradient) const {
+  ENSURE(gradient.defined() || size() == 1,
          "backward: the result has shape {}. Reduce it to one number (sum, mean), or pass the "
          "gradient of each element",
          shape());
-  backward(full(shape(), 1));
-}
-
-void Tensor::backward(const Tensor& gradient) const {
   ENSURE(node_of(*this),
          "backward: this tensor has no graph: none of its inputs requires a gradient, or it was "
          "computed under NoGrad");
-  ENSURE(gradient.shape() == shape(), "backward: gradient {} for a result {}", gradient.shape(),
-         shape());
-  Grads().walk(*node_of(*this), gradient.detach());
+  Tensor start = gradient.defined() ? gradient.detach() : full(shape(), 1);
+  ENSURE(start.shape() == shape(), "backward: gradient {} for a result {}", start.shape(), shape());
+  Grads().walk(*node_of(*this), std::move(start));
 }
 
 }  // namespace kindling

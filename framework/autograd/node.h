@@ -2,7 +2,6 @@
 // docs/autograd.md
 #pragma once
 
-#include "tensor/indices.h"
 #include "tensor/tensor.h"
 
 namespace kindling {
@@ -62,42 +61,33 @@ class Node : public Counted {
   const std::span<Edge> edges;
 
   bool leaf() const { return edges.empty(); }
-  virtual void backward(const Tensor&, Grads&) {}
-  virtual void forget() {  // frees closure and edges, and with them memory the forward kept
-    used = true;
-    for (Edge& edge : edges) edge.node.reset(), edge.storage.reset();
-  }
+  virtual void backward(const Tensor&, Grads&) {}  // calls the closure, then frees it
 
  protected:
-  Node(const char* op_name, const Shape& of_result, size_t block_bytes, std::span<Edge> room)
-      : op(op_name), shape(of_result), edges(room), bytes_(block_bytes) {}
+  Node(const char* op_name, const Shape& of_result, std::span<Edge> room)
+      : op(op_name), shape(of_result), edges(room) {}
   ~Node() override { std::destroy(edges.begin(), edges.end()); }
 
  private:
   // Destroying a node drops its inputs, whose last handle this may be, and so on: a queue instead
   // of recursion, because a chain may be 200,000 nodes long.
-  void dispose() const final {
-    next_dying_ = graph_state.dying;
-    graph_state.dying = const_cast<Node*>(this);
-    if (graph_state.destroying) return;
-    graph_state.destroying = true;
+  void dispose() final {
+    next_dying_ = std::exchange(graph_state.dying, this);
+    if (std::exchange(graph_state.destroying, true)) return;
     while (Node* node = graph_state.dying) {
       graph_state.dying = node->next_dying_;
-      const size_t bytes = node->bytes_;
-      node->~Node();
-      memory::release(node, bytes);
+      node->Counted::dispose();
     }
     graph_state.destroying = false;
   }
 
-  const size_t bytes_;  // of its block of memory
-  mutable Node* next_dying_ = nullptr;
+  Node* next_dying_ = nullptr;
 };
 
 // A tensor that collects a gradient: a parameter, or an input the reader asked about.
 class Leaf final : public Node {
  public:
-  explicit Leaf(const Shape& of_tensor) : Node("leaf", of_tensor, sizeof(Leaf), {}) {}
+  explicit Leaf(const Shape& of_tensor) : Node("leaf", of_tensor, {}) {}
 
   Tensor gradient;         // what grad() shows: the sum over all backwards that came through
   std::string name;        // path in its module, once the module was visited
@@ -163,36 +153,37 @@ struct Inputs : std::span<const Input> {
   Inputs(const std::vector<Input>& inputs) : span(inputs) {}
 };
 
-// A node with its closure. Its edges lie behind it: it is made in a block of bytes(inputs).
+// A node with its closure. Its edges lie behind it, in the same block of memory.
 template <class Backward> class Operation final : public Node {
  public:
-  static size_t bytes(Inputs inputs) { return sizeof(Operation) + inputs.size() * sizeof(Edge); }
-
   Operation(const char* op_name, const Shape& of_result, Inputs inputs, Backward&& f)
-      : Node(op_name, of_result, bytes(inputs), {reinterpret_cast<Edge*>(this + 1), inputs.size()}),
+      : Node(op_name, of_result, {reinterpret_cast<Edge*>(this + 1), inputs.size()}),
         backward_(std::move(f)) {
     Edge* edge = edges.data();
     for (const auto& [node, storage] : inputs) {
-      new (edge++) Edge{Ref<Node>(node), Ref<Storage>(storage), storage ? storage->version() : 0};
+      new (edge++) Edge{Ref<Node>(node), Ref<Storage>(storage), storage ? storage->version : 0};
     }
   }
-  void backward(const Tensor& gy, Grads& grads) override { (*backward_)(gy, grads); }
-  void forget() override { Node::forget(), backward_.reset(); }
+  void backward(const Tensor& gy, Grads& grads) override {
+    (*backward_)(gy, grads);
+    backward_.reset();
+  }
 
  private:
   std::optional<Backward> backward_;
 };
 
-// Tells the observer that an operation runs; nothing more than a test when there is none.
-struct Observed {
-  Observer* const observer = graph_state.observer;
-  Observed(const char* op, bool backward) {
-    if (observer) observer->begin(op, backward);
-  }
-  ~Observed() {
-    if (observer) observer->end();
-  }
-};
+// Runs (part of) an operation and tells the observer; nothing more than a test when there is none.
+template <class Run> auto observed(const char* op, bool backward, const Run& run) {
+  struct Scope {
+    Observer* const observer = graph_state.observer;
+    ~Scope() {
+      if (observer) observer->end();
+    }
+  } const scope;
+  if (scope.observer) scope.observer->begin(op, backward);
+  return run();
+}
 
 // Runs `value()`, a function giving the result without history, and, if some input wants a gradient
 // and recording is on, attaches a node. `backward(gy, grads)` or `backward(gy, y, grads)` later
@@ -200,22 +191,19 @@ struct Observed {
 // while it runs, so it may call any operation. `op` must outlive the graph: a string literal.
 template <class Value, class Backward>
 Tensor record(const char* op, Inputs inputs, Value&& value, Backward backward) {
-  Tensor y = [&] {
-    const Observed observed(op, false);
-    return value();
-  }();
+  Tensor y = observed(op, false, value);
   if (!graph_state.recording || std::ranges::none_of(inputs, &Input::node)) return y;
   const auto attach = [&](auto&& f) {
     using Recorded = Operation<std::decay_t<decltype(f)>>;
-    void* block = memory::allocate(Recorded::bytes(inputs));
-    y.set_history(Ref<Counted>(new (block) Recorded(op, y.shape(), inputs, std::move(f))));
+    const size_t room = inputs.size() * sizeof(Edge);
+    y.set_history(Counted::make<Recorded>(room, op, y.shape(), inputs, std::move(f)));
   };
   if constexpr (std::is_invocable_v<Backward&, const Tensor&, Grads&>) {
     attach(std::move(backward));
   } else {  // the result is kept without history: with it, it would hold what holds it
-    attach([op, f = std::move(backward), result = y.detach(), version = y.storage()->version()](
+    attach([op, f = std::move(backward), result = y.detach(), version = y.storage()->version](
                const Tensor& gy, Grads& grads) {
-      ENSURE(result.storage()->version() == version,
+      ENSURE(result.storage()->version == version,
              "{}: its result was changed after it was recorded", op);
       f(gy, result, grads);
     });

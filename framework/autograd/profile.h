@@ -14,23 +14,22 @@ inline double clock_seconds() {  // since some time in the past
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-// The most units a second, in 10^9, that `work` reaches in 0.1 s; it does `units` in one go.
-template <class Work> double best_rate(double units, const Work& work) {
-  double best = 0;
-  for (const double start = clock_seconds(); clock_seconds() - start < 0.1;) {
-    const double begin = clock_seconds();
-    work();
-    best = std::max(best, units / (clock_seconds() - begin) / 1e9);
-  }
-  return best;
-}
-
 // GFLOP/s of multiply-adds this machine reaches in registers on `threads()` threads with the chosen
 // instruction set, and GB/s at which the kernel sum_of_squares reads memory. Takes 0.2 s.
 struct Peak {
   double gflops, gbytes;
 };
 inline Peak measure_peak() {
+  // The most units a second, in 10^9, that `work` reaches in 0.1 s; it does `units` in one go.
+  const auto best_rate = [](double units, const auto& work) {
+    double best = 0;
+    for (const double start = clock_seconds(); clock_seconds() - start < 0.1;) {
+      const double begin = clock_seconds();
+      work();
+      best = std::max(best, units / (clock_seconds() - begin) / 1e9);
+    }
+    return best;
+  };
   constexpr int64_t kFlops = 384 * 10'000;  // of each thread
   const double gflops = best_rate(double(kFlops * threads()), [&] {
     parallel_for(threads(), 1, [&](int64_t, int64_t) { kernels().fma_chains(kFlops); });

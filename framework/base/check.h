@@ -33,7 +33,5 @@ struct Interrupted : Error {
 }  // namespace kindling
 
 // ENSURE(condition, "op: what is wrong: {} against {}", a, b) throws Error with the formatted text.
-#define ENSURE(condition, ...)                                             \
-  do {                                                                     \
-    if (!(condition)) throw ::kindling::Error(::fmt::format(__VA_ARGS__)); \
-  } while (false)
+#define ENSURE(condition, ...) \
+  ((condition) ? void() : throw ::kindling::Error(::fmt::format(__VA_ARGS__)))

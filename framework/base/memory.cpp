@@ -34,14 +34,10 @@ static_assert(class_size(class_of(1025)) == 1152 && class_size(class_of(4096)) =
 constexpr size_t kLargest = size_t{1} << 46;
 constexpr size_t kSmall = 4096, kSlab = size_t{1} << 17;  // small blocks are cut from slabs
 
-struct Block {
-  Block* next;
-};
 struct Cache {
   std::mutex mutex;
-  std::array<Block*, class_of(kLargest) + 1> free{};
+  std::array<void*, class_of(kLargest) + 1> free{};  // the first free block of each class
   int64_t live = 0, peak = 0, held = 0, requests = 0;
-  bool poison = false;
 };
 // Has no destructor to run: tensors in static objects may be released after main has returned.
 constinit Cache cache;
@@ -49,9 +45,7 @@ static_assert(std::is_trivially_destructible_v<Cache>);
 
 // Holds the mutex, unless this process has a single thread (glibc knows): a lock costs 10 ns.
 [[gnu::always_inline]] inline std::unique_lock<std::mutex> guard() {
-  std::unique_lock lock(cache.mutex, std::defer_lock);
-  if (!__libc_single_threaded) lock.lock();
-  return lock;
+  return __libc_single_threaded ? std::unique_lock<std::mutex>() : std::unique_lock(cache.mutex);
 }
 
 void* from_system(size_t bytes) {
@@ -62,17 +56,19 @@ void* from_system(size_t bytes) {
   return memory;
 }
 
-void push(Block*& list, void* memory) { list = new (memory) Block{list}; }
+// A free block begins with the address of the next one.
+void*& next_of(void* block) { return *static_cast<void**>(block); }
+void push(void*& list, void* block) { next_of(block) = std::exchange(list, block); }
 
 // A free block of a class; where there is none, the list is filled from the system first.
 void* take(size_t index) {
-  Block*& list = cache.free[index];
+  void*& list = cache.free[index];
   if (list == nullptr) {
     const size_t size = class_size(index), count = size <= kSmall ? kSlab / size : 1;
     char* slab = static_cast<char*>(from_system(count * size));
     for (size_t i = count; i-- > 0;) push(list, slab + i * size);
   }
-  return std::exchange(list, list->next);
+  return std::exchange(list, next_of(list));
 }
 
 }  // namespace
@@ -83,7 +79,7 @@ void* allocate(size_t bytes) {
   void* block = cached ? take(class_of(bytes)) : from_system(std::max(bytes, size_t{1}));
   cache.live += int64_t(bytes);
   cache.peak = std::max(cache.peak, cache.live);
-  if (cache.poison) std::memset(block, 0xFF, bytes);  // NaN in every type
+  if (poison_new_blocks) std::memset(block, 0xFF, bytes);  // NaN in every type
   return block;
 }
 
@@ -103,11 +99,6 @@ Stats stats() {
 void reset_peak() {
   const auto lock = guard();
   cache.peak = cache.live;
-}
-
-void poison_new_blocks(bool on) {
-  const auto lock = guard();
-  cache.poison = on;
 }
 
 }  // namespace kindling::memory

@@ -26,35 +26,47 @@ Stats stats();
 void reset_peak();
 
 // Fills every block handed out from now on with NaN, so that a test sees a read before a write.
-void poison_new_blocks(bool on);
+inline std::atomic<bool> poison_new_blocks = false;
 
 }  // namespace memory
 
-// value + delta, and the new value. While a process has a single thread (glibc knows) this needs no
-// locked instruction, which would cost 20 cycles several times per graph node.
-template <class T>
-T add_relaxed(std::atomic<T>& value, T delta, std::memory_order order = std::memory_order_relaxed) {
-  if (!__libc_single_threaded) return value.fetch_add(delta, order) + delta;
-  const T now = value.load(std::memory_order_relaxed) + delta;
-  value.store(now, std::memory_order_relaxed);
-  return now;
-}
-
-// Base of what is shared by counted handles (storages, graph nodes).
+// Base of what is shared by counted handles: storages, graph nodes.
 class Counted {
  public:
-  void retain() const { add_relaxed(count_, 1); }
-  void drop() const {
-    if (add_relaxed(count_, -1, std::memory_order_acq_rel) == 0) dispose();
+  // A new T with `room` bytes of memory behind it, in one block, which dispose() gives back. To be
+  // put into a Ref.
+  template <class T, class... Args> static T* make(size_t room, Args&&... args) {
+    T* object = new (memory::allocate(sizeof(T) + room)) T(std::forward<Args>(args)...);
+    object->bytes_ = sizeof(T) + room;
+    return object;
+  }
+
+  void retain() { count(1, std::memory_order_relaxed); }
+  void drop() {
+    if (count(-1, std::memory_order_acq_rel) == 0) dispose();
   }
   bool unique() const { return count_.load(std::memory_order_acquire) == 1; }
 
  protected:
   virtual ~Counted() = default;
-  virtual void dispose() const = 0;  // the last handle is gone: destroy and free
+  virtual void dispose() {  // the last handle is gone
+    const size_t bytes = bytes_;
+    this->~Counted();
+    memory::release(this, bytes);
+  }
 
  private:
-  mutable std::atomic<int> count_ = 0;
+  // The new number of handles. While a process has a single thread (glibc knows) this needs no
+  // locked instruction, which would cost 20 cycles several times per graph node.
+  int count(int change, std::memory_order order) {
+    if (!__libc_single_threaded) return count_.fetch_add(change, order) + change;
+    const int now = count_.load(std::memory_order_relaxed) + change;
+    count_.store(now, std::memory_order_relaxed);
+    return now;
+  }
+
+  size_t bytes_ = 0;  // of the block
+  std::atomic<int> count_ = 0;
 };
 
 // A counted handle: copying shares, the last one disposes.
@@ -74,7 +86,6 @@ template <class T> class Ref {
     if (object_) object_->drop();
   }
 
-  void reset() { *this = Ref(); }
   T* get() const { return object_; }
   T* operator->() const { return object_; }
   T& operator*() const { return *object_; }

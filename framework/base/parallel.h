@@ -14,10 +14,9 @@ void set_threads(int n);
 // it, so that preparing the next batch never takes the pool from the training step.
 void run_serially();
 
-namespace detail {
+// What parallel_for hands to the pool.
 using Piece = void (*)(const void* body, int64_t begin, int64_t end);
 void run_pieces(int64_t n, int64_t grain, const void* body, Piece piece);
-}  // namespace detail
 
 // Calls body(begin, end) for pieces [0, grain), [grain, 2 grain), ... that cover [0, n).
 // The pieces depend on n and grain alone, never on the number of threads, so results have the same
@@ -26,7 +25,7 @@ void run_pieces(int64_t n, int64_t grain, const void* body, Piece piece);
 template <class Body> void parallel_for(int64_t n, int64_t grain, const Body& body) {
   if (n <= 0) return;
   if (n <= grain) return body(int64_t{0}, n);
-  detail::run_pieces(n, grain, std::addressof(body), [](const void* b, int64_t begin, int64_t end) {
+  run_pieces(n, grain, std::addressof(body), [](const void* b, int64_t begin, int64_t end) {
     (*static_cast<const Body*>(b))(begin, end);
   });
 }

@@ -1,5 +1,6 @@
-// The parts of the standard library that nearly every file uses, included once here so that a file
-// lists only what is particular to it. Page: docs/contributing.md
+// What every file stands on: the parts of the standard library that nearly all use, included once
+// here so that a file lists only what is particular to it; and the number type. Page:
+// docs/contributing.md
 #pragma once
 
 #include <algorithm>
@@ -23,3 +24,15 @@
 #include <string_view>
 #include <utility>
 #include <vector>
+
+namespace kindling {
+
+// The one floating-point type of the engine: float everywhere; the gradient checks build the same
+// sources with double, because a central difference in float is only good to about 1e-3.
+#ifdef KINDLING_DOUBLE
+using real = double;
+#else
+using real = float;
+#endif
+
+}  // namespace kindling

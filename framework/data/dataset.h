@@ -1,7 +1,6 @@
 // Dataset: numbered samples, and how a batch of them is put together. Page: docs/data.md
 #pragma once
 
-#include "tensor/indices.h"
 #include "tensor/tensor.h"
 
 namespace kindling {

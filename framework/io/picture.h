@@ -2,7 +2,7 @@
 // written with write_file (base/file.h). Page: docs/02-perceptron.md
 #pragma once
 
-#include "base/real.h"
+#include "base/standard.h"
 
 namespace kindling {
 

@@ -1,5 +1,5 @@
 // The kernels for x86-64 with AVX2 and FMA (2013 on). Page: docs/kernels.md
-#include "base/real.h"
+#include "base/standard.h"
 
 namespace {
 

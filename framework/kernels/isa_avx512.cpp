@@ -1,5 +1,5 @@
 // The kernels for x86-64 with AVX-512 F, BW, DQ and VL (2017 on). Page: docs/kernels.md
-#include "base/real.h"
+#include "base/standard.h"
 
 namespace {
 

@@ -1,6 +1,6 @@
 // The kernels for any machine: what the compiler makes without flags (SSE2 on x86-64). Page:
 // docs/kernels.md
-#include "base/real.h"
+#include "base/standard.h"
 
 namespace {
 

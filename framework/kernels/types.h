@@ -2,7 +2,7 @@
 // an operation runs; it sees raw pointers and sizes, no tensors. Page: docs/kernels.md
 #pragma once
 
-#include "base/real.h"
+#include "base/standard.h"
 
 namespace kindling {
 

@@ -8,7 +8,6 @@
 
 #include "autograd/node.h"
 #include "ops/values.h"
-#include "tensor/indices.h"
 
 namespace kindling {
 

@@ -61,7 +61,7 @@ inline void descend(const std::string& bug, const kindling::SharedOptions& optio
   const int n = 64;
   fmt::print("\n6. Gradient descent: a x + b x^3 learns sin(pi x) from {} points\n\n", n);
   const auto points = sine_points(n);
-  const Tensor x = tensor({n}, points.x), y = tensor({n}, points.y);
+  const Tensor x({n}, points.x), y({n}, points.y);
   Tensor a = leaf(0), b = leaf(0);  // scalars: they are stretched over the 64 points
 
   const Scalar sa = 0, sb = 0, numbers = mean_squared_error(sa, sb, points);

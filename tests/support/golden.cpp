@@ -44,7 +44,7 @@ const Golden::Array& Golden::array(const std::string& name) const {
 
 Tensor Golden::tensor(const std::string& name) const {
   const Array& a = array(name);
-  return kindling::tensor(a.shape, a.values);
+  return Tensor(a.shape, a.values);
 }
 
 Indices Golden::indices(const std::string& name) const {

@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "tensor/indices.h"
 #include "tensor/tensor.h"
 
 class Golden {

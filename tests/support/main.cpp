@@ -52,7 +52,7 @@ void skip(const std::string& reason) {
 
 int main(int argc, char** argv) {
   // A value read before it is written shows as NaN in the result.
-  kindling::memory::poison_new_blocks(true);
+  kindling::memory::poison_new_blocks = true;
   int code = Catch::Session().run(argc, argv);
   if (!count.ran) return code;  // --help, --list-tests or a usage error
   std::cout << count.passed << " passed, " << count.failed << " failed";

@@ -70,16 +70,15 @@ struct Axis {
   bool log;         // then low and high are exponents of ten
   double from, to;  // where low and high are drawn
   double low = INFINITY, high = -INFINITY;
-  std::vector<double> ticks = {};  // about `count` round numbers; none if no value can be shown
+  std::vector<double> ticks = {};
 
-  Axis(bool is_log, const std::vector<Series>& all, std::vector<double> Series::*values, int count,
-       double start, double end)
-      : log(is_log), from(start), to(end) {
-    for (const Series& one : all) {
-      for (double v : one.*values) {
-        if (std::isfinite(on(v))) low = std::min(low, on(v)), high = std::max(high, on(v));
-      }
+  void cover(const std::vector<double>& values) {
+    for (double v : values) {
+      if (std::isfinite(on(v))) low = std::min(low, on(v)), high = std::max(high, on(v));
     }
+  }
+  // About `count` round numbers; none if no value can be shown.
+  void choose_ticks(int count) {
     if (low > high) return;
     const double size = std::max(std::abs(low), std::abs(high));
     const double room = size > 0 ? size / 10 : 0.5;  // all values equal, up to rounding
@@ -148,8 +147,9 @@ std::string line_chart(const Chart& chart, const std::vector<Series>& series) {
   constexpr double kWidth = 520, kHeight = 280;  // between the axes
   constexpr auto kDot = "<circle cx='{:.1f}' cy='{:.1f}' r='3.5' fill='{}'/>\n";
   constexpr auto kLine = "<path d='{}' fill='none' stroke='{}' stroke-width='2'/>\n";
-  const Axis x(chart.log_x, series, &Series::x, 6, 0, kWidth);
-  const Axis y(chart.log_y, series, &Series::y, 5, kHeight, 0);
+  Axis x{chart.log_x, 0, kWidth}, y{chart.log_y, kHeight, 0};
+  for (const Series& one : series) x.cover(one.x), y.cover(one.y);
+  x.choose_ticks(6), y.choose_ticks(5);
   Drawing d;
   for (double tick : y.ticks) {
     d.rectangle(0, y.place(tick) - 0.5, kWidth, 1, kPale);

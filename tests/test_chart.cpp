@@ -1,15 +1,11 @@
 // Tests of io/picture, charts: what the SVG files say is read back from them.
-#include <stb/stb_image.h>
-
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <regex>
 
-#include "base/file.h"
 #include "io/picture.h"
 #include "support/catch.h"
-#include "support/command.h"
+#include "support/ink.h"
 #include "support/skip.h"
 
 using namespace kindling;
@@ -96,8 +92,6 @@ void check_layout(const std::string& svg) {
 
 const Series kLoss{"train", {1, 2, 3, 4}, {0.8, 0.4, 0.2, 0.6}};
 const Series kTest{"test", {1, 2, 3, 4}, {0.9, 0.7, 0.5, 0.3}};
-const std::vector<std::string> kNames = {"T-shirt/top", "Trouser", "Ankle boot"};
-const std::vector<int64_t> kCounts = {90, 10, 0, 0, 100, 0, 3, 4, 93};
 
 }  // namespace
 
@@ -183,53 +177,10 @@ TEST_CASE("text is escaped", "[chart]") {
   CHECK_THAT(svg, ContainsSubstring(">a &lt; b &amp; c</text>"));
 }
 
-TEST_CASE("a confusion matrix shows counts, shades by row and sums up", "[chart]") {
-  const std::string svg = confusion_matrix("Fashion", kNames, kCounts);
-  text(svg, "rows: true class, columns: predicted; 283 of 300 right");
-  // 93 of row 3 is in the last column, 3 in the first.
-  CHECK(text(svg, "93").x > text(svg, "3").x);
-  CHECK(text(svg, "93").y == text(svg, "Ankle boot").y);
-  CHECK(text(svg, "10").y == text(svg, "T-shirt/top").y);
-  for (const Text& t : texts(svg)) CHECK(t.text != "0");  // a zero is left out
-  const auto cells = all_matches(svg, "<rect x='[^>]*\\.[0-9]' fill='#([0-9a-f]{6})'");
-  REQUIRE(cells.size() == 9);
-  const auto green = [&](size_t i) { return std::stoi(cells[i].str(1).substr(2, 2), nullptr, 16); };
-  CHECK(green(4) < green(0));  // 100 of 100 is darker than 90 of 100
-  CHECK(green(1) < green(2));  // 10 is darker than none
-  CHECK(green(2) > 240);
-  CHECK_THAT(svg, ContainsSubstring("fill='#ffffff'>100<"));  // light on dark
-  CHECK_THAT(svg, ContainsSubstring("fill='#282828'>10<"));   // in ink on a pale cell
-  CHECK_THAT(svg, ContainsSubstring("rotate(-45"));           // the names are wider than a cell
-  CHECK_THAT(confusion_matrix("", {"0", "1"}, std::vector<int64_t>(4)),
-             !ContainsSubstring("rotate(-45"));
-  CHECK_THROWS_WITH(confusion_matrix("", kNames, std::vector<int64_t>(8)),
-                    "confusion_matrix: 8 counts for 3 classes");
-  // A class without samples is pale, not the colour of 0 / 0.
-  CHECK_THAT(confusion_matrix("", kNames, std::vector<int64_t>(9)), !ContainsSubstring("ff00ff"));
-}
-
 TEST_CASE("every chart is a picture that librsvg draws", "[chart]") {
   if (!has_program("rsvg-convert")) return skip("rsvg-convert is not installed: run make deps-dev");
-  const TempFolder folder;
-  const std::vector<std::string> charts = {
-      line_chart({"a < b & c", "x", "y", true, true}, {kLoss, kTest}),
-      line_chart({"title", "x", "y"}, {kLoss, {"dots", {1, 2}, {0.5, 0.6}, false}}),
-      confusion_matrix("Fashion", kNames, kCounts)};
-  for (const std::string& svg : charts) {
-    write_file((folder.path() / "chart.svg").string(), svg);
-    const auto run =
-        run_command("cd " + folder.path().string() + " && rsvg-convert chart.svg -o chart.png");
-    INFO(run.output << svg);
-    CHECK(run.code == 0);
-    const std::string png = read_text(folder.path() / "chart.png");
-    int width = 0, height = 0, channels = 0;
-    unsigned char* pixels =
-        stbi_load_from_memory(reinterpret_cast<const unsigned char*>(png.data()),
-                              static_cast<int>(png.size()), &width, &height, &channels, 3);
-    REQUIRE(pixels != nullptr);
-    int inked = 0;
-    for (int i = 0; i < width * height; ++i) inked += pixels[3 * i] < 128;
-    stbi_image_free(pixels);
-    CHECK(inked > 50);  // the letters alone are more
-  }
+  // The letters alone are more.
+  CHECK(dark_pixels(line_chart({"a < b & c", "x", "y", true, true}, {kLoss, kTest})) > 50);
+  const Series dots{"dots", {1, 2}, {0.5, 0.6}, false};
+  CHECK(dark_pixels(line_chart({"title", "x", "y"}, {kLoss, dots})) > 50);
 }

@@ -20,9 +20,14 @@ inline constexpr Rgb kCategories[] = {{0, 114, 178}, {213, 94, 0},   {0, 158, 11
                                       {230, 159, 0}, {86, 180, 233}, {80, 80, 80}};
 
 // From a to b as the share goes from 0 to 1; beyond it is clamped, and a NaN gives kNotANumber.
-Rgb mix(Rgb a, Rgb b, double share);
+inline Rgb mix(Rgb a, Rgb b, double share) {
+  if (std::isnan(share)) return kNotANumber;
+  const auto blend = [t = std::clamp(share, 0.0, 1.0)](uint8_t from, uint8_t to) {
+    return uint8_t(std::lround((1 - t) * from + t * to));
+  };
+  return {blend(a.r, b.r), blend(a.g, b.g), blend(a.b, b.b)};
+}
 inline Rgb grey_colour(double t) { return mix({}, kWhite, t); }  // 0 .. 1: black, white
-Rgb sequential_colour(double t);  // 0 .. 1: almost white, green-blue, dark blue
 
 struct Image {
   int height, width;
@@ -49,7 +54,23 @@ Image grid(const std::vector<Image>& images, const GridStyle& style = {});
 
 std::string encode_png(const Image& image);  // the bytes of a PNG file
 
-// --- Charts. Every function returns the text of one SVG file.
+// A drawing with text, as the elements of an SVG file. One unit is a pixel, y grows downwards, and
+// the origin is wherever it is convenient: the file is made as large as what was drawn.
+struct Drawing {
+  enum Anchor { start, middle, end };  // what of a text stands at its x
+
+  void reach(double x, double y);  // makes the file large enough to show this point
+  void rectangle(double x, double y, double width, double height, Rgb fill);
+  void text(double x, double y, Anchor anchor, const std::string& words, Rgb fill = kInk,
+            const std::string& attributes = "");
+  // The file: a bold title, a grey note, and below them what was drawn.
+  std::string file(const std::string& title, const std::string& note = "") const;
+
+  std::string elements;  // for what the functions above do not draw
+  double left = 0, top = 0, right = 0, bottom = 0;
+};
+// Nobody knows how wide the reader's font is: 7 of its 12 units a letter is a wide one.
+inline double text_width(const std::string& words) { return 7.0 * double(words.size()); }
 
 struct Chart {
   std::string title, x_label, y_label;
@@ -64,10 +85,6 @@ struct Series {
   bool joined = true;
 };
 
-std::string line_chart(const Chart& chart, const std::vector<Series>& series);
-
-// counts [true class, predicted class].
-std::string confusion_matrix(const std::string& title, const std::vector<std::string>& class_names,
-                             std::span<const int64_t> counts);
+std::string line_chart(const Chart& chart, const std::vector<Series>& series);  // an SVG file
 
 }  // namespace kindling

@@ -13,22 +13,12 @@ namespace kindling {
 namespace {
 
 using nlohmann::json;
-namespace fs = std::filesystem;
 
 static_assert(std::endian::native == std::endian::little, "the format is little-endian");
 
 // ---- Reading ------------------------------------------------------------------------------------
 
 constexpr const char* kMetadata = "__metadata__";  // texts that are no tensor: skipped
-
-// What f finds wrong is wrong with `where`: a file, and in it a tensor.
-template <class F> auto within(const std::string& where, const F& f) {
-  try {
-    return f();
-  } catch (const Error& e) {
-    throw Error(where + ": " + e.what());
-  }
-}
 
 struct F16 {
   uint16_t bits;
@@ -48,9 +38,11 @@ struct BF16 {
 
 constexpr uint64_t kMostHeader = 100'000'000;  // bytes, as in the reference implementation
 
-void read_bytes(std::istream& in, void* to, uint64_t bytes) {
-  in.read(static_cast<char*>(to), std::streamsize(bytes));
+template <class T> std::vector<T> read(std::istream& in, size_t count) {
+  std::vector<T> values(count);
+  in.read(reinterpret_cast<char*>(values.data()), std::streamsize(count * sizeof(T)));
   ENSURE(in, "truncated, or it cannot be read");
+  return values;
 }
 
 template <class To> To narrowed(double x) {
@@ -62,16 +54,15 @@ template <class To> To narrowed(double x) {
 
 // The next bytes of the file: numbers of type From, as the Value that holds them here.
 template <class Value, class From> FileValue read_as(std::istream& in, const Shape& shape) {
-  std::vector<From> from(size_t(shape.elements()));
-  read_bytes(in, from.data(), from.size() * sizeof(From));
-  if constexpr (std::is_same_v<Value, Words>) {
-    return from;
-  } else {
-    Value result(shape);
-    auto* to = result.mutable_data();
-    for (From x : from) *to++ = narrowed<std::remove_reference_t<decltype(*to)>>(double(x));
-    return result;
+  Value result(shape);
+  auto* to = result.mutable_data();
+  for (From x : read<From>(in, size_t(shape.elements()))) {
+    *to++ = narrowed<std::remove_reference_t<decltype(*to)>>(double(x));
   }
+  return result;
+}
+FileValue read_words(std::istream& in, const Shape& shape) {
+  return read<uint64_t>(in, size_t(shape.elements()));
 }
 
 struct Dtype {
@@ -83,9 +74,7 @@ const std::vector<Dtype> kDtypes = {
     {"F32", 4, read_as<Tensor, float>},    {"F16", 2, read_as<Tensor, F16>},
     {"BF16", 2, read_as<Tensor, BF16>},    {"F64", 8, read_as<Tensor, double>},
     {"I64", 8, read_as<Indices, int64_t>}, {"I32", 4, read_as<Indices, int32_t>},
-    {"U8", 1, read_as<Indices, uint8_t>},  {"U64", 8, read_as<Words, uint64_t>}};
-
-std::string quoted(const std::string& name) { return "tensor " + json(name).dump(); }
+    {"U8", 1, read_as<Indices, uint8_t>},  {"U64", 8, read_words}};
 
 // What the header says of one tensor; begin and end are byte offsets after the header.
 struct Entry {
@@ -118,27 +107,27 @@ Entry parse_entry(const std::string& name, const json& value) {
   return {name, &*dtype, shape, offsets[0], offsets[1]};
 }
 
-TensorFile read_checked(std::istream& in, uint64_t size) {
-  uint64_t header_size = 0;
-  read_bytes(in, &header_size, 8);
+// How an error in a tensor begins.
+std::string about(const std::string& name) { return "tensor " + json(name).dump() + ": "; }
+
+// `where` is about() the tensor that is being looked at, and empty when it is none.
+TensorFile read_checked(std::istream& in, uint64_t size, std::string& where) {
+  const uint64_t header_size = read<uint64_t>(in, 1)[0];
   ENSURE(header_size <= kMostHeader && header_size <= size - 8,
          "truncated or no safetensors file: a header of {} bytes in a file of {}", header_size,
          size);
-  std::string text(size_t(header_size), '\0');
-  read_bytes(in, text.data(), header_size);
-
   std::set<std::string> names;  // a map would silently keep the last of two
   const auto seen = [&](int depth, json::parse_event_t event, const json& key) {
     ENSURE(depth != 1 || event != json::parse_event_t::key || names.insert(key).second,
            "the name {} appears twice", key.dump());
     return true;
   };
-  const json header = json::parse(text, seen, false);
+  const json header = json::parse(read<char>(in, header_size), seen, false);
   ENSURE(header.is_object(), "its header is not a JSON object in UTF-8");
   std::vector<Entry> entries;
   for (const auto& item : header.items()) {
-    const auto parse = [&] { return parse_entry(item.key(), item.value()); };
-    if (item.key() != kMetadata) entries.push_back(within(quoted(item.key()), parse));
+    where = about(item.key());
+    if (item.key() != kMetadata) entries.push_back(parse_entry(item.key(), item.value()));
   }
   std::ranges::sort(entries, {}, [](const Entry& e) { return std::pair(e.begin, e.end); });
 
@@ -146,19 +135,19 @@ TensorFile read_checked(std::istream& in, uint64_t size) {
   uint64_t end = 0;
   const uint64_t bytes = size - 8 - header_size;
   for (const Entry& entry : entries) {
-    within(quoted(entry.name), [&] {
-      ENSURE(entry.begin == end, "it begins at byte {}, the tensor before it ends at {}: {}",
-             entry.begin, end, entry.begin < end ? "they overlap" : "a hole");
-      ENSURE(entry.end <= bytes, "truncated: it ends at byte {}, the file has {} after its header",
-             entry.end, bytes);
-      end = entry.end;
-    });
+    where = about(entry.name);
+    ENSURE(entry.begin == end, "it begins at byte {}, the tensor before it ends at {}: {}",
+           entry.begin, end, entry.begin < end ? "they overlap" : "a hole");
+    ENSURE(entry.end <= bytes, "truncated: it ends at byte {}, the file has {} after its header",
+           entry.end, bytes);
+    end = entry.end;
   }
+  where.clear();
   ENSURE(end == bytes, "too long: {} bytes after the last tensor", bytes - end);
   TensorFile file;
   for (const Entry& entry : entries) {
-    const auto read = [&] { return entry.dtype->read(in, entry.shape); };
-    file[entry.name] = within(quoted(entry.name), read);
+    where = about(entry.name);
+    file[entry.name] = entry.dtype->read(in, entry.shape);
   }
   return file;
 }
@@ -198,9 +187,14 @@ Descriptions describe(const TensorFile& file) {
 }  // namespace
 
 TensorFile read_safetensors(const std::string& path) {
-  ENSURE(fs::is_regular_file(path), "{}: no such file", path);
+  ENSURE(std::filesystem::is_regular_file(path), "{}: no such file", path);
   std::ifstream in(path, std::ios::binary);
-  return within(path, [&] { return read_checked(in, fs::file_size(path)); });
+  std::string where;
+  try {
+    return read_checked(in, std::filesystem::file_size(path), where);
+  } catch (const Error& e) {
+    throw Error(path + ": " + where + e.what());
+  }
 }
 
 void write_safetensors(const std::string& path, const TensorFile& file) {
@@ -218,12 +212,9 @@ void write_safetensors(const std::string& path, const TensorFile& file) {
   }
   ENSURE(!header.contains(kMetadata), "{}: a tensor is named {}, which is reserved", path,
          kMetadata);
-  std::string text;
-  try {
-    text = header.dump();
-  } catch (const json::exception&) {
-    throw Error(path + ": a name in it is not UTF-8");
-  }
+  // What is not UTF-8 is replaced, and then it is another header that is read again.
+  std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
+  ENSURE(json::parse(text) == header, "{}: a name in it is not UTF-8", path);
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the tensors begin at a multiple of 8
   const uint64_t header_size = text.size();
   pieces[0] = bytes_of(std::span(&header_size, 1)), pieces[1] = text;

@@ -19,11 +19,9 @@ namespace {
 namespace fs = std::filesystem;
 
 std::string cpu_model() {
-  std::ifstream in("/proc/cpuinfo");
-  for (std::string line; std::getline(in, line);) {
-    if (line.starts_with("model name")) return line.substr(line.find(": ") + 2);
-  }
-  return "unknown";
+  const std::string text = read_file("/proc/cpuinfo");
+  const size_t key = text.find("model name"), begin = text.find(": ", key) + 2;
+  return key == text.npos ? "unknown" : text.substr(begin, text.find('\n', begin) - begin);
 }
 
 // A new folder below out/<lesson>: mkdir fails where one exists, so two runs never share one.
@@ -61,16 +59,14 @@ std::vector<double> recorded(const std::string& records, const std::string& expe
   std::vector<std::string> columns;
   std::vector<double> values;
   std::istringstream lines(records);
-  for (std::string line; std::getline(lines, line);) {
+  for (std::string line, cell; std::getline(lines, line);) {
     if (line.starts_with("# file")) columns.clear();
     if (line.empty() || line[0] == '#') continue;
-    const bool header = columns.empty();
-    std::map<std::string, std::string> row;
     std::istringstream cells(line);
-    for (std::string cell; std::getline(cells, cell, '\t');) {
-      if (header) columns.push_back(cell);
-      if (!header && row.size() < columns.size()) row.emplace(columns[row.size()], cell);
-    }
+    std::map<std::string, std::string> row;
+    for (const std::string& name : columns) std::getline(cells, row[name], '\t');
+    const bool header = columns.empty();
+    while (header && std::getline(cells, cell, '\t')) columns.push_back(cell);
     if (header || row["experiment"] != experiment) continue;
     const std::string text = row[column];
     char* end = nullptr;
@@ -95,10 +91,8 @@ Report::Report(const Cli& cli, std::string records)
   } else if (!record.empty()) {
     throw UsageError("--record needs a run from its start: leave out --resume");
   } else if (!read_file(path("config.json")).starts_with(config)) {
-    throw UsageError(
-        fmt::format("--resume {0}: no run of {1} on {2} with these options: {3}. See "
-                    "{0}/config.json",
-                    folder_, cli.lesson, isa, settings));
+    throw UsageError(fmt::format("--resume {}: no run of {} on {} with these options: {}. See {}",
+                                 folder_, cli.lesson, isa, settings, path("config.json")));
   }
   fmt::print("run folder: {}\n", folder_);
   std::fflush(stdout);  // a run that is killed has said where it was
@@ -155,10 +149,10 @@ Exit Report::verdict(const std::string& next) {
   const std::string claims = fmt::format("{} of {} claims", right_claims_, claims_);
   if (claims_ > 0) text_ += (text_.empty() ? "" : ", ") + claims + " hold";
   if (!changed.empty()) text_ += ", changed: " + changed;
-  append_row(
-      path("verdict.tsv"), "lesson\tresult\texpected\tseconds\tverdict\tfolder",
-      fmt::format("{}\t{}\t{}\t{:.1f}\t{}\t{}", cli_.lesson, result_.empty() ? claims : result_,
-                  result_.empty() ? "all claims" : expected_, time.count(), word_, folder_));
+  if (result_.empty()) result_ = claims, expected_ = "all claims";
+  append_row(path("verdict.tsv"), "lesson\tresult\texpected\tseconds\tverdict\tfolder",
+             fmt::format("{}\t{}\t{}\t{:.1f}\t{}\t{}", cli_.lesson, result_, expected_,
+                         time.count(), word_, folder_));
   if (!record.empty()) {
     std::string columns = "experiment\tseed\tisa\tthreads\tcpu\tseconds\toptions";
     std::string row = fmt::format(

@@ -1,10 +1,12 @@
-// The pictures of this lesson: what a model makes of the plane, its weights, images with captions.
+// The pictures of this lesson: what a model makes of the plane, its weights, images with captions,
+// and which classes it confuses.
 // Page: docs/02-perceptron.md
 #pragma once
 
 #include <fmt/format.h>
 
 #include <cmath>
+#include <numeric>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -13,6 +15,7 @@
 
 namespace lesson02 {
 
+using kindling::Drawing;
 using kindling::Image;
 using kindling::real;
 using kindling::Rgb;
@@ -127,8 +130,7 @@ inline std::vector<std::string> lines_of(const std::string& text) {
   return lines;
 }
 
-// An SVG file: images of one size, row by row, each with a caption below of up to two lines. No
-// text is escaped: it may hold neither < nor &.
+// An SVG file: images of one size, row by row, each with a caption below of up to two lines.
 inline std::string image_table(const std::string& title, const std::vector<Image>& images,
                                const std::vector<std::string>& captions, int columns,
                                int scale = 2) {
@@ -136,33 +138,67 @@ inline std::string image_table(const std::string& title, const std::vector<Image
          "image_table: {} images, {} captions, {} columns", images.size(), captions.size(),
          columns);
   const int wide = images[0].width * scale, high = images[0].height * scale;
-  int cell = wide;
-  for (const std::string& caption : captions) {  // 7 units a letter are enough in any font
-    for (const auto& line : lines_of(caption)) cell = std::max(cell, 7 * int(line.size()));
+  double cell = wide;
+  for (const std::string& caption : captions) {
+    for (const auto& line : lines_of(caption)) cell = std::max(cell, kindling::text_width(line));
   }
-  const int n = int(images.size()), rows = (n + columns - 1) / columns;
-  const int width = std::max(9 * int(title.size()), std::min(n, columns) * (cell + 12)) + 16;
-  const int height = rows * (high + 48) + 40;
-  std::string svg = fmt::format(
-      "<svg xmlns='http://www.w3.org/2000/svg' width='{0}' height='{1}' viewBox='0 0 {0} {1}' "
-      "font-family='Helvetica, Arial, sans-serif' font-size='12' fill='#282828'>\n"
-      "<rect width='100%' height='100%' fill='#ffffff'/>\n"
-      "<text x='14' y='25' text-anchor='start' font-size='15' font-weight='bold'>{2}</text>\n",
-      width, height, title);
-  for (int i = 0; i < n; ++i) {
-    const int x = 14 + i % columns * (cell + 12) + cell / 2, y = 40 + i / columns * (high + 48);
+  Drawing table;
+  for (size_t i = 0; i < images.size(); ++i) {
+    const int row = int(i) / columns, column = int(i) % columns;
+    const double middle = column * (cell + 12), top = row * (high + 48);
     const std::string png =
-        kindling::encode_png(kindling::grid({images[size_t(i)]}, {.scale = scale, .padding = 0}));
-    svg += fmt::format(
+        kindling::encode_png(kindling::grid({images[i]}, {.scale = scale, .padding = 0}));
+    table.elements += fmt::format(
         "<image x='{}' y='{}' width='{}' height='{}' href='data:image/png;base64,{}'/>\n",
-        x - wide / 2, y, wide, high, base64(png));
-    int baseline = y + high;
-    for (const std::string& line : lines_of(captions[size_t(i)])) {
-      svg += fmt::format("<text x='{}' y='{}' text-anchor='middle'>{}</text>\n", x, baseline += 15,
-                         line);
+        middle - wide / 2.0, top, wide, high, base64(png));
+    table.reach(middle - cell / 2, top), table.reach(middle + cell / 2, top + high);
+    double baseline = top + high;
+    for (const std::string& line : lines_of(captions[i])) {
+      table.text(middle, baseline += 15, table.middle, line);
     }
   }
-  return svg + "</svg>\n";
+  return table.file(title);
+}
+
+// 0 .. 1: almost white, green-blue, dark blue.
+inline Rgb sequential_colour(double t) {
+  using kindling::mix;
+  return mix(mix({248, 248, 248}, {42, 161, 172}, 2 * t), {14, 48, 103}, 2 * t - 1);
+}
+
+// An SVG file: counts [true class, predicted class], shaded by their share of the row.
+inline std::string confusion_matrix(const std::string& title,
+                                    const std::vector<std::string>& class_names,
+                                    std::span<const int64_t> counts) {
+  const size_t n = class_names.size();
+  ENSURE(n > 0 && counts.size() == n * n, "confusion_matrix: {} counts for {} classes",
+         counts.size(), n);
+  using kindling::text_width, kindling::kInk, kindling::kWhite;
+  const double size = 15 + text_width(fmt::to_string(std::ranges::max(counts)));  // of a cell
+  const double widest = text_width(std::ranges::max(class_names, {}, &std::string::size));
+  const bool turned = widest > size - 4;  // names too wide for a column stand at 45 degrees
+  Drawing table;
+  int64_t right = 0, all = 0;
+  for (size_t truth = 0; truth < n; ++truth) {
+    const double y = size * double(truth), middle = y + size / 2;
+    table.text(-8, middle + 4, table.end, class_names[truth]);
+    table.text(middle, -6, turned ? table.start : table.middle, class_names[truth], kInk,
+               fmt::format("transform='rotate({} {:.1f} -6)'", turned ? -45 : 0, middle));
+    const auto row = counts.subspan(truth * n, n);
+    const int64_t in_row = std::accumulate(row.begin(), row.end(), int64_t{0});
+    right += row[truth], all += in_row;
+    for (size_t guess = 0; guess < n; ++guess) {
+      const double x = size * double(guess), count = double(row[guess]);
+      // The root keeps the few wrong ones visible beside the many right ones.
+      const double share = count > 0 ? std::sqrt(count / double(in_row)) : 0;
+      table.rectangle(x, y, size - 1, size - 1, sequential_colour(0.9 * share));
+      table.text(x + size / 2, middle + 4, table.middle,
+                 count > 0 ? fmt::to_string(row[guess]) : "", share > 0.6 ? kWhite : kInk);
+    }
+  }
+  if (turned) table.reach(0, -6 - 0.71 * widest);
+  return table.file(
+      title, fmt::format("rows: true class, columns: predicted; {} of {} right", right, all));
 }
 
 }  // namespace lesson02

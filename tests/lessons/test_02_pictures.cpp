@@ -1,11 +1,12 @@
-// Tests of the pictures of lesson 02: the decision plane, weights as images, images with captions.
+// Tests of the pictures of lesson 02: the decision plane, weights as images, images with captions,
+// the confusion matrix.
 #include "02-perceptron/pictures.h"
 
 #include <limits>
 #include <regex>
 
 #include "support/catch.h"
-#include "support/command.h"
+#include "support/ink.h"
 #include "support/luminance.h"
 #include "support/skip.h"
 
@@ -40,6 +41,9 @@ std::vector<std::smatch> all_matches(const std::string& svg, const char* pattern
   const std::regex regex(pattern);
   return {std::sregex_iterator(svg.begin(), svg.end(), regex), std::sregex_iterator()};
 }
+
+const std::vector<std::string> kNames = {"T-shirt/top", "Trouser", "Ankle boot"};
+const std::vector<int64_t> kCounts = {90, 10, 0, 0, 100, 0, 3, 4, 93};
 
 struct Text {
   double x, y;
@@ -113,6 +117,17 @@ TEST_CASE("blue and red of one size look equally strong") {
   CHECK(luminance(blue) == Approx(luminance(red)).margin(0.04));
 }
 
+TEST_CASE("the sequential colours change lightness evenly") {
+  double last = 2;
+  for (int i = 0; i <= 20; ++i) {
+    const double now = luminance(sequential_colour(i / 20.0));
+    CHECK(now < last - 0.002);  // the darkest of the 20 steps is 0.006
+    last = now;
+  }
+  CHECK(sequential_colour(7) == sequential_colour(1));
+  CHECK(sequential_colour(-7) == sequential_colour(0));
+}
+
 TEST_CASE("an image table holds its images and captions") {
   std::vector<Image> images = {Image(2, 3, {10, 20, 30}), Image(2, 3, {40, 50, 60}), Image(2, 3)};
   const std::string svg = image_table("Most wrong", images, {"true 1\nsaid 7", "b", "c"}, 2, 4);
@@ -131,18 +146,39 @@ TEST_CASE("an image table holds its images and captions") {
   CHECK(text(svg, "true 1").x == text(svg, "c").x);  // two columns: the third is under the first
   CHECK(text(svg, "true 1").y == text(svg, "b").y);
   CHECK(text(svg, "c").y > text(svg, "said 7").y + 8);
+  CHECK_THAT(image_table("", {Image(2, 2)}, {"a < b & c"}, 1),
+             ContainsSubstring("a &lt; b &amp; c"));
   CHECK_THROWS_WITH(image_table("", images, {"a"}, 2),
                     "image_table: 3 images, 1 captions, 2 columns");
 }
 
-TEST_CASE("an image table is a picture that librsvg draws") {
+TEST_CASE("a confusion matrix shows counts, shades by row and sums up") {
+  const std::string svg = confusion_matrix("Fashion", kNames, kCounts);
+  text(svg, "rows: true class, columns: predicted; 283 of 300 right");
+  // 93 of row 3 is in the last column, 3 in the first.
+  CHECK(text(svg, "93").x > text(svg, "3").x);
+  CHECK(text(svg, "93").y == text(svg, "Ankle boot").y);
+  CHECK(text(svg, "10").y == text(svg, "T-shirt/top").y);
+  CHECK_THAT(svg, !ContainsSubstring(">0<"));  // a zero is left out
+  const auto cells = all_matches(svg, "<rect x='[^>]*\\.[0-9]' fill='#([0-9a-f]{6})'");
+  REQUIRE(cells.size() == 9);
+  const auto green = [&](size_t i) { return std::stoi(cells[i].str(1).substr(2, 2), nullptr, 16); };
+  CHECK(green(4) < green(0));  // 100 of 100 is darker than 90 of 100
+  CHECK(green(1) < green(2));  // 10 is darker than none
+  CHECK(green(2) > 240);
+  CHECK_THAT(svg, ContainsSubstring("fill='#ffffff'>100<"));  // light on dark
+  CHECK_THAT(svg, ContainsSubstring("fill='#282828'>10<"));   // in ink on a pale cell
+  CHECK_THAT(svg, ContainsSubstring("rotate(-45"));           // the names are wider than a cell
+  CHECK_THAT(confusion_matrix("", {"0", "1"}, std::vector<int64_t>(4)),
+             !ContainsSubstring("rotate(-45"));
+  CHECK_THROWS_WITH(confusion_matrix("", kNames, std::vector<int64_t>(8)),
+                    "confusion_matrix: 8 counts for 3 classes");
+  // A class without samples is pale, not the colour of 0 / 0.
+  CHECK_THAT(confusion_matrix("", kNames, std::vector<int64_t>(9)), !ContainsSubstring("ff00ff"));
+}
+
+TEST_CASE("tables are pictures that librsvg draws") {
   if (!has_program("rsvg-convert")) return skip("rsvg-convert is not installed: run make deps-dev");
-  const TempFolder folder;
-  const std::string svg = image_table("images", {Image(2, 2)}, {"caption"}, 1);
-  write_file((folder.path() / "table.svg").string(), svg);
-  const auto run =
-      run_command("cd " + folder.path().string() + " && rsvg-convert table.svg -o table.png");
-  INFO(run.output << svg);
-  CHECK(run.code == 0);
-  CHECK(read_text(folder.path() / "table.png").size() > 500);
+  CHECK(dark_pixels(image_table("a < b & c", {Image(2, 2)}, {"caption"}, 1)) > 50);
+  CHECK(dark_pixels(confusion_matrix("Fashion", kNames, kCounts)) > 50);
 }

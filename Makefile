@@ -245,7 +245,7 @@ install: $(LIB) ## install headers, library and pkg-config file; PREFIX=/usr/loc
 	@install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libkindling.a
 	@mkdir -p $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	@printf '%s\n' 'Name: kindling' 'Description: a deep-learning framework to read' 'Version: 0.2' \
-	  'Requires: fmt zlib stb' 'Cflags: -I$(PREFIX)/include/kindling' \
+	  'Requires: fmt zlib' 'Cflags: -I$(PREFIX)/include/kindling' \
 	  'Libs: -L$(PREFIX)/lib -lkindling -pthread' >$(DESTDIR)$(PREFIX)/lib/pkgconfig/kindling.pc
 	@echo "installed in $(DESTDIR)$(PREFIX)"
 

@@ -8,5 +8,4 @@
 #include "nn/layers.h"
 #include "data/idx.h"
 #include "io/safetensors.h"
-#include "io/picture.h"
 #include "train/trainer.h"

@@ -7,6 +7,7 @@
 #include <set>
 #include <vector>
 
+#include "01-graph/chart.h"
 #include "01-graph/mistakes.h"
 #include "01-graph/scalar.h"
 #include "kindling.h"

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "01-graph/chart.h"
 #include "01-graph/cost.h"
 #include "01-graph/exercise.h"
 #include "01-graph/fit.h"

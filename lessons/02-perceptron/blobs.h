@@ -68,7 +68,7 @@ inline void blobs(kindling::Report& report, uint64_t seed, bool no_bias) {
   const Perceptron with = learn_blobs(samples, !no_bias, strip);
   const Perceptron without = learn_blobs(samples, false, strip_without);
   const auto row = [](const std::vector<Image>& images) {
-    return encode_png(kindling::grid(images, {.columns = int(images.size()), .padding = 6}));
+    return encode_png(grid(images, {.columns = int(images.size()), .padding = 6}));
   };
   kindling::write_file(report.path("boundary.png"), row({strip.back(), strip_without.back()}));
   kindling::write_file(report.path("learning.png"), row(strip));

@@ -11,14 +11,12 @@
 #include <string>
 #include <vector>
 
+#include "02-perceptron/pixels.h"
 #include "kindling.h"
 
 namespace lesson02 {
 
-using kindling::Drawing;
-using kindling::Image;
-using kindling::real;
-using kindling::Rgb;
+using lesson01::Drawing, lesson01::kInk, lesson01::text_width;
 
 // A piece of the (x, y) plane; one unit is equally long in both directions.
 struct Plane {
@@ -55,7 +53,7 @@ inline std::vector<real> pixel_centres(const Plane& plane) {
 // alone, whose boundary looks jagged. Dots are samples; a dark ring marks one on the wrong side.
 inline Image decision_picture(const Plane& plane, std::span<const real> scores,
                               const std::vector<Dot>& dots) {
-  using kindling::kCategories, kindling::kInk, kindling::kWhite, kindling::mix;
+  using lesson01::kCategories;
   const int height = plane.height(), width = plane.width;
   Image image(height, width);
   ENSURE(scores.size() == image.pixels.size(), "decision_picture: {} scores for {} x {} pixels",
@@ -102,7 +100,7 @@ inline Image decision_picture(const Plane& plane, std::span<const real> scores,
 
 // -1 .. 0 .. 1: blue, white, red.
 inline Rgb diverging_colour(double t) {
-  return kindling::mix(kindling::kWhite, t < 0 ? Rgb{0, 94, 199} : Rgb{179, 35, 34}, std::abs(t));
+  return mix(kWhite, t < 0 ? Rgb{0, 94, 199} : Rgb{179, 35, 34}, std::abs(t));
 }
 
 // Weights [n, height, width] as images: blue below zero, white at zero, red above; one scale,
@@ -110,7 +108,7 @@ inline Rgb diverging_colour(double t) {
 inline std::vector<Image> weight_images(std::span<const real> weights, int height, int width) {
   double largest = 1e-30;  // so that nothing but zeros is white
   for (real w : weights) largest = std::max(largest, std::abs(double(w)));
-  return kindling::to_images(weights, height, width, 1, 0, largest, diverging_colour);
+  return to_images(weights, height, width, 1, 0, largest, diverging_colour);
 }
 
 inline std::string base64(const std::string& bytes) {
@@ -140,14 +138,13 @@ inline std::string image_table(const std::string& title, const std::vector<Image
   const int wide = images[0].width * scale, high = images[0].height * scale;
   double cell = wide;
   for (const std::string& caption : captions) {
-    for (const auto& line : lines_of(caption)) cell = std::max(cell, kindling::text_width(line));
+    for (const auto& line : lines_of(caption)) cell = std::max(cell, text_width(line));
   }
   Drawing table;
   for (size_t i = 0; i < images.size(); ++i) {
     const int row = int(i) / columns, column = int(i) % columns;
     const double middle = column * (cell + 12), top = row * (high + 48);
-    const std::string png =
-        kindling::encode_png(kindling::grid({images[i]}, {.scale = scale, .padding = 0}));
+    const std::string png = encode_png(grid({images[i]}, {.scale = scale, .padding = 0}));
     table.elements += fmt::format(
         "<image x='{}' y='{}' width='{}' height='{}' href='data:image/png;base64,{}'/>\n",
         middle - wide / 2.0, top, wide, high, base64(png));
@@ -162,7 +159,6 @@ inline std::string image_table(const std::string& title, const std::vector<Image
 
 // 0 .. 1: almost white, green-blue, dark blue.
 inline Rgb sequential_colour(double t) {
-  using kindling::mix;
   return mix(mix({248, 248, 248}, {42, 161, 172}, 2 * t), {14, 48, 103}, 2 * t - 1);
 }
 
@@ -173,7 +169,6 @@ inline std::string confusion_matrix(const std::string& title,
   const size_t n = class_names.size();
   ENSURE(n > 0 && counts.size() == n * n, "confusion_matrix: {} counts for {} classes",
          counts.size(), n);
-  using kindling::text_width, kindling::kInk, kindling::kWhite;
   const double size = 15 + text_width(fmt::to_string(std::ranges::max(counts)));  // of a cell
   const double widest = text_width(std::ranges::max(class_names, {}, &std::string::size));
   const bool turned = widest > size - 4;  // names too wide for a column stand at 45 degrees

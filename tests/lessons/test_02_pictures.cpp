@@ -12,6 +12,7 @@
 
 using namespace kindling;
 using namespace lesson02;
+using lesson01::kCategories;
 
 namespace {
 

@@ -1,14 +1,14 @@
-// Tests of io/picture, charts: what the SVG files say is read back from them.
+// Tests of the charts that lesson 01 draws: what the SVG files say is read back from them.
 #include <cmath>
 #include <limits>
 #include <regex>
 
-#include "io/picture.h"
+#include "01-graph/chart.h"
 #include "support/catch.h"
 #include "support/ink.h"
 #include "support/skip.h"
 
-using namespace kindling;
+using namespace lesson01;
 
 namespace {
 

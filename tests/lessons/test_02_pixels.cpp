@@ -1,5 +1,5 @@
-// Tests of io/picture, pixels: images from values, colour maps, grids, PNG files.
-#include "io/picture.h"
+// Tests of lesson 02's pixels: images from values, colour maps, grids, PNG files.
+#include "02-perceptron/pixels.h"
 
 #include <stb/stb_image.h>
 
@@ -9,7 +9,8 @@
 #include "base/check.h"
 #include "support/catch.h"
 
-using namespace kindling;
+using namespace lesson02;
+using lesson01::kCategories, lesson01::kInk;
 
 namespace {
 

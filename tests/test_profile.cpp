@@ -107,7 +107,6 @@ TEST_CASE("profile: the table has a line for each operation and for the rest", "
     }
     return all;
   };
-  CHECK(table.find("slow_op") < table.find("outside operations"));  // the slowest first
   // calls, ms, share, GFLOP, MB, GFLOP/s, GB/s, of peak
   const auto row = numbers("slow_op"), rest = numbers("outside operations");
   REQUIRE(row.size() == 8);
@@ -115,6 +114,9 @@ TEST_CASE("profile: the table has a line for each operation and for the rest", "
   CHECK(row[0] == 1);
   CHECK(row[1] >= 80);
   CHECK(rest[1] >= 20);
+  // The slowest first: slow_op, unless a busy machine drew out the rest.
+  const bool slow_first = table.find("slow_op") < table.find("outside operations");
+  CHECK(slow_first == (row[1] > rest[1]));
   CHECK(row[2] + rest[2] == Approx(100).margin(0.11));  // two roundings to 0.1
   CHECK(row[2] == Approx(100 * row[1] / (row[1] + rest[1])).margin(0.1));
   CHECK(row[3] == 0.004);

@@ -115,10 +115,9 @@ class Tensor : public Dense<real> {
   Tensor clone() const {  // own elements, no history
     return Tensor(shape_, [&](real* copy) { std::copy_n(data(), size_, copy); });
   }
-  Tensor detach() const {
-    return Tensor(static_cast<const Dense&>(*this));
-  }                                             // same elements, no history
-  Tensor viewed_as(const Shape& shape) const {  // same elements, no history; sizes must agree
+  // Same elements, no history; viewed_as gives them another shape, whose size must agree.
+  Tensor detach() const { return Tensor(static_cast<const Dense&>(*this)); }
+  Tensor viewed_as(const Shape& shape) const {
     ENSURE(shape.elements() == size_, "reshape: {} has {} elements, {} has {}", shape_, size_,
            shape, shape.elements());
     Tensor view = detach();

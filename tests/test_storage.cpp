@@ -7,7 +7,7 @@ using namespace kindling;
 
 TEST_CASE("a storage's elements are aligned and its own", "[storage]") {
   for (size_t bytes : {size_t{0}, size_t{1}, size_t{4}, size_t{100}, size_t{1} << 20}) {
-    const Ref<Storage> storage = Storage::create<char>(bytes);
+    const Ref<Storage> storage = Storage::create<char>(int64_t(bytes));
     // Up to 32 bytes share the cache line of the header.
     CHECK(reinterpret_cast<uintptr_t>(storage->data) % (bytes <= 32 ? 32 : 64) == 0);
   }

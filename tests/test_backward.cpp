@@ -49,6 +49,13 @@ struct Watch final : Observer {
 
 // ---- What arrives -------------------------------------------------------------------------------
 
+TEST_CASE("backward with an undefined gradient is refused", "[backward]") {
+  Tensor w = scalar(3);
+  w.set_requires_grad();
+  const Tensor y = w * w;
+  CHECK_THROWS_WITH(y.backward(Tensor()), "backward: the gradient is undefined");
+}
+
 TEST_CASE("the gradient of a scalar expression, worked out by hand", "[backward]") {
   // y = (a b + sin a) / b at a = 2, b = 4: dy/da = 1 + cos(a) / b, dy/db = -sin(a) / b^2.
   const Tensor a = leaf({}, {2}), b = leaf({}, {4});

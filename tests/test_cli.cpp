@@ -169,6 +169,11 @@ TEST_CASE("cli: help shows shared options first, defaults and choices", "[cli]")
   CHECK_THAT(text, ContainsSubstring("\n  --shuffle           mix the labels\n"));
   CHECK(text.find("--no-color") < text.find("Options of this lesson"));
   CHECK(text.find("Options of this lesson") < text.find("--hidden"));
+
+  Sample shorter;
+  Capture again;
+  REQUIRE_FALSE(shorter.parse({"--epochs", "99", "-h"}));
+  CHECK(again.text() == text);
 }
 
 TEST_CASE("cli: --threads and --isa are applied", "[cli]") {

@@ -1,5 +1,5 @@
-// Tests of framework/data/idx: reading plain and compressed files, every kind of damage, and where
-// the sets are looked for.
+// Tests of framework/data/idx, reading plain and compressed files and every kind of damage, and of
+// lesson 02's mnist.h: where the sets are looked for.
 #include "data/idx.h"
 
 #include <zlib.h>
@@ -7,11 +7,13 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "02-perceptron/mnist.h"
 #include "support/catch.h"
 #include "support/command.h"
 #include "support/skip.h"
 
 using namespace kindling;
+using lesson02::load_mnist;
 namespace fs = std::filesystem;
 
 namespace {
@@ -174,7 +176,8 @@ TEST_CASE("huge sizes in an idx header allocate nothing", "[idx]") {
 
 TEST_CASE("an idx file that is not there, or a folder, is an error", "[idx]") {
   TempFolder folder;
-  CHECK_THROWS_WITH(read_idx("nowhere/file"), Equals("file.gz not found in nowhere"));
+  CHECK_THROWS_WITH(read_idx("nowhere/file"),
+                    Equals("nowhere/file: no such file, and no nowhere/file.gz"));
   CHECK_THROWS_AS(read_idx(folder.path().string()), Error);
 }
 
@@ -231,7 +234,7 @@ TEST_CASE("a damaged file of a set says how to fetch it again", "[idx]") {
   write_text(labels, read_text(labels).substr(0, 20));
   CHECK_THROWS_WITH(load_mnist("mnist", folder.path().string()),
                     ContainsSubstring(labels.string() + ": damaged or truncated (") &&
-                        ContainsSubstring("). Run: make data-mnist   (12 MB)"));
+                        ContainsSubstring("). Run: make data-mnist   (11 MB)"));
 }
 
 TEST_CASE("KINDLING_DATA comes before datasets/", "[idx]") {

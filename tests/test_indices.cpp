@@ -5,6 +5,11 @@
 
 using namespace kindling;
 
+// A label that does not fit 32 bits must not be cut off in silence.
+static_assert(std::is_constructible_v<Indices, Shape, std::vector<int32_t>>);
+static_assert(!std::is_constructible_v<Indices, Shape, std::vector<int64_t>>);
+static_assert(!std::is_constructible_v<Indices, Shape, std::vector<double>>);
+
 TEST_CASE("indices hold whole numbers with a shape", "[indices]") {
   const Indices row{3, 1, 2};
   CHECK(row.shape() == Shape{3});

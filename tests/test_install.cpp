@@ -45,8 +45,8 @@ TEST_CASE("install: a program with one include builds by pkg-config and learns X
     REQUIRE(std::sscanf(line.c_str(), "%lf xor %lf = %lf", &a, &b, &p) == 3);
     REQUIRE(std::sscanf(expected.c_str(), "%*f xor %*f = %lf", &q) == 1);
     CHECK(std::fabs(p - (a != b)) < 0.1);
-    // Instruction sets round differently, and 2,000 steps carry that into the third decimal.
-    CHECK(std::fabs(p - q) < 0.01);
+    // Instruction sets may round the last of the three printed decimals differently.
+    CHECK(std::fabs(p - q) < 0.0015);
     ++count;
   }
   CHECK(count == 4);

@@ -21,6 +21,16 @@ Tensor chain(const Tensor& x, int n) {
 
 }  // namespace
 
+TEST_CASE("an observer that cannot begin is not told of an end", "[node]") {
+  struct Full : Observer {
+    int ended = 0;
+    void begin(const char*, bool) override { throw Error("full"); }
+    void end() override { ++ended; }
+  } full;
+  CHECK_THROWS_WITH(exp(scalar(1)), "full");
+  CHECK(full.ended == 0);
+}
+
 TEST_CASE("an operation is recorded when an input wants a gradient", "[node]") {
   const Tensor plain = ones({2}), wanted = leaf({2});
   CHECK_FALSE((plain * plain).requires_grad());

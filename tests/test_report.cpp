@@ -171,6 +171,7 @@ TEST_CASE("report: metrics.csv grows line by line, with fixed columns", "[report
                     ContainsSubstring("has the columns 'step,loss', this run 'step'"));
 
   lesson.parse({"--resume", report.folder()});
+  write_text(report.path("checkpoint.safetensors"), "");
   Report resumed(lesson.cli, "");
   resumed.metrics({{"step", 3}, {"loss", 0.125}});
   CHECK(read_text(report.path("metrics.csv")) == "step,loss\n1,0.5\n2,0.25\n3,0.125\n");
@@ -185,6 +186,10 @@ TEST_CASE("report: --resume takes a run of this lesson with the same options", "
   const std::string config = read_text(folder + "/config.json");
 
   lesson.parse({"--hidden", "5", "--resume", folder});
+  CHECK_THROWS_MATCHES(
+      Report(lesson.cli, ""), UsageError,
+      Catch::Matchers::Message("--resume " + folder + ": there is no checkpoint to go on from"));
+  write_text(folder + "/checkpoint.safetensors", "");
   CHECK(Report(lesson.cli, "").folder() == folder);
   CHECK(read_text(folder + "/config.json") == config);
 
@@ -198,7 +203,7 @@ TEST_CASE("report: --resume takes a run of this lesson with the same options", "
   lesson.parse({"--hidden", "5", "--resume", folder, "--record", "x.tsv"});
   CHECK_THROWS_AS(Report(lesson.cli, ""), UsageError);
   lesson.parse({"--resume", lesson.folder.path().string(), "--record", ""});
-  CHECK_THROWS_WITH(Report(lesson.cli, ""), ContainsSubstring(": no run of 00-sample on "));
+  CHECK_THROWS_WITH(Report(lesson.cli, ""), ContainsSubstring(": there is no checkpoint"));
   // Nor one of another instruction set: its bits would be others.
   std::string elsewhere = config;
   const std::string isa = fmt::format("\"{}\"", kernels().name);

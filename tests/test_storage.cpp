@@ -6,10 +6,15 @@
 using namespace kindling;
 
 TEST_CASE("a storage's elements are aligned and its own", "[storage]") {
-  for (size_t bytes : {size_t{0}, size_t{1}, size_t{4}, size_t{100}, size_t{1} << 20}) {
+  for (size_t bytes :
+       {size_t{0}, size_t{1}, size_t{4}, size_t{32}, size_t{33}, size_t{100}, size_t{1} << 20}) {
+    const int64_t before = memory::stats().live_bytes;
     const Ref<Storage> storage = Storage::create<char>(int64_t(bytes));
     // Up to 32 bytes share the cache line of the header.
     CHECK(reinterpret_cast<uintptr_t>(storage->data) % (bytes <= 32 ? 32 : 64) == 0);
+    std::memset(storage->data, 1, bytes);  // the address sanitizer looks on
+    const auto taken = size_t(memory::stats().live_bytes - before);
+    CHECK(taken == sizeof(Storage) + (bytes <= 32 ? 0 : 32) + bytes);
   }
 }
 

@@ -8,6 +8,11 @@
 
 using namespace kindling;
 
+TEST_CASE("values are counted before room is made for them", "[tensor]") {
+  CHECK_THROWS_WITH(tensor({1 << 20, 1 << 24}, {1, 2}),
+                    "tensor: 2 values for shape [1048576, 16777216]");
+}
+
 TEST_CASE("copying a tensor copies the handle, clone the elements", "[tensor]") {
   Tensor a = tensor({3}, {1, 2, 3});
   Tensor same = a, copy = a.clone();

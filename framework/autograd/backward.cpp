@@ -124,17 +124,22 @@ void Tensor::zero_grad() {
   if (Leaf* leaf = leaf_of(*this)) leaf->gradient = Tensor();
 }
 
-void Tensor::backward(const Tensor& gradient) const {
-  ENSURE(gradient.defined() || size() == 1,
+void Tensor::backward() const {
+  ENSURE(size() == 1,
          "backward: the result has shape {}. Reduce it to one number (sum, mean), or pass the "
          "gradient of each element",
          shape());
+  backward(full(shape(), 1));
+}
+
+void Tensor::backward(const Tensor& gradient) const {
   ENSURE(node_of(*this),
          "backward: this tensor has no graph: none of its inputs requires a gradient, or it was "
          "computed under NoGrad");
-  Tensor start = gradient.defined() ? gradient.detach() : full(shape(), 1);
-  ENSURE(start.shape() == shape(), "backward: gradient {} for a result {}", start.shape(), shape());
-  Grads().walk(*node_of(*this), std::move(start));
+  ENSURE(gradient.defined(), "backward: the gradient is undefined");
+  ENSURE(gradient.shape() == shape(), "backward: gradient {} for a result {}", gradient.shape(),
+         shape());
+  Grads().walk(*node_of(*this), gradient.detach());
 }
 
 }  // namespace kindling

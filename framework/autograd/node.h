@@ -176,12 +176,14 @@ template <class Backward> class Operation final : public Node {
 // Runs (part of) an operation and tells the observer; nothing more than a test when there is none.
 template <class Run> auto observed(const char* op, bool backward, const Run& run) {
   struct Scope {
-    Observer* const observer = graph_state.observer;
+    Observer* const observer;
     ~Scope() {
       if (observer) observer->end();
     }
-  } const scope;
-  if (scope.observer) scope.observer->begin(op, backward);
+  };
+  Observer* const observer = graph_state.observer;
+  if (observer) observer->begin(op, backward);
+  const Scope scope{observer};
   return run();
 }
 

@@ -36,7 +36,7 @@ class Counted {
   // A new T with `room` bytes of memory behind it, in one block, which dispose() gives back. To be
   // put into a Ref.
   template <class T, class... Args> static T* make(size_t room, Args&&... args) {
-    T* object = new (memory::allocate(sizeof(T) + room)) T(std::forward<Args>(args)...);
+    T* object = ::new (memory::allocate(sizeof(T) + room)) T(std::forward<Args>(args)...);
     object->bytes_ = sizeof(T) + room;
     return object;
   }
@@ -48,6 +48,7 @@ class Counted {
   bool unique() const { return count_.load(std::memory_order_acquire) == 1; }
 
  protected:
+  static void* operator new(size_t) = delete;  // make() alone knows the size of the block
   virtual ~Counted() = default;
   virtual void dispose() {  // the last handle is gone
     const size_t bytes = bytes_;

@@ -37,10 +37,12 @@ int threads_at_start() {
   cpu_set_t set;
   const int available = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
   const char* text = std::getenv("KINDLING_THREADS");
-  const int n = text ? std::atoi(text) : available;
-  ENSURE(!text || (n >= 1 && n <= 1024 && std::to_string(n) == text),
-         "KINDLING_THREADS is '{}': set it to a whole number from 1 to 1024", text);
-  return n;
+  if (!text) return available;
+  char* end = nullptr;
+  const long n = std::strtol(text, &end, 10);
+  if (end != text && *end == 0 && n >= 1 && n <= 1024) return int(n);
+  throw UsageError(
+      fmt::format("KINDLING_THREADS is '{}': set it to a whole number from 1 to 1024", text));
 }
 
 struct Pool {

@@ -1,4 +1,4 @@
-// Reading idx files with zlib, and the two sets that come as such files. Page: docs/data.md
+// Reading idx files with zlib. Page: docs/data.md
 #include "data/idx.h"
 
 #include <zlib.h>
@@ -29,27 +29,12 @@ std::vector<uint8_t> next_bytes(gzFile file, size_t size, const std::string& pat
   return bytes;
 }
 
-const std::vector<std::string> kDigits = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "9"};
-const std::vector<std::string> kClothes = {"T-shirt", "trouser", "pullover", "dress", "coat",
-                                           "sandal",  "shirt",   "sneaker",  "bag",   "ankle boot"};
-
-// The first folder that holds anything; if none does, the one where the set should be.
-std::string folder_of(const std::string& name) {
-  const char* data = std::getenv("KINDLING_DATA");
-  const std::string first = fmt::format("{}/{}", data ? data : "datasets", name);
-  for (const std::string& folder : {first, "datasets/" + name, "/usr/share/datasets/" + name}) {
-    if (fs::is_directory(folder) && !fs::is_empty(folder)) return folder;
-  }
-  return first;
-}
-
 }  // namespace
 
 IdxFile read_idx(const std::string& path) {
   const std::string found = fs::is_regular_file(path) ? path : path + ".gz";
   if (!fs::is_regular_file(found)) {
-    throw DataMissing(fmt::format("{}.gz not found in {}", fs::path(path).filename().string(),
-                                  fs::path(path).parent_path().string()));
+    throw DataMissing(fmt::format("{0}: no such file, and no {0}.gz", path));
   }
   const std::unique_ptr<gzFile_s, decltype(&gzclose)> file(gzopen(found.c_str(), "rb"), gzclose);
   ENSURE(file, "{}: cannot be opened", found);
@@ -78,34 +63,6 @@ IdxFile read_idx(const std::string& path) {
          shape, needed, bytes.size());
   ENSURE(read(1).empty(), "{}: too long: bytes after the {} of {}", found, needed, shape);
   return {shape, std::move(bytes)};
-}
-
-ImageData load_mnist(const std::string& name, const std::string& folder) {
-  const bool fashion = name == "fashion-mnist";
-  ENSURE(fashion || name == "mnist", "load_mnist: '{}' is neither mnist nor fashion-mnist", name);
-  const std::string where = folder.empty() ? folder_of(name) : folder;
-  const auto load = [&](const std::string& part) {
-    IdxFile images = read_idx(fmt::format("{}/{}-images-idx3-ubyte", where, part));
-    const IdxFile labels = read_idx(fmt::format("{}/{}-labels-idx1-ubyte", where, part));
-    ENSURE(
-        images.shape.rank() == 3 && labels.shape == Shape{images.shape[0]} && labels.shape[0] > 0,
-        "{}: the {} files in {} do not fit: images {}, labels {}", name, part, where, images.shape,
-        labels.shape);
-    return ImageSet({.name = name,
-                     .image = {images.shape[1], images.shape[2], 1},
-                     .bytes = std::move(images.bytes),
-                     .labels = {labels.bytes.begin(), labels.bytes.end()},
-                     .classes = fashion ? kClothes : kDigits});
-  };
-  const auto remedy = fmt::format(". Run: make data-{}   ({} MB)", name, fashion ? 30 : 12);
-  try {
-    ImageSet train = load("train"), test = load("t10k");
-    return scaled(std::move(train), std::move(test));
-  } catch (const DataMissing& e) {
-    throw DataMissing(name + ": " + e.what() + remedy);
-  } catch (const Error& e) {
-    throw Error(e.what() + remedy);
-  }
 }
 
 }  // namespace kindling

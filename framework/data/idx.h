@@ -17,9 +17,4 @@ struct IdxFile {
 // there.
 IdxFile read_idx(const std::string& path);
 
-// "fashion-mnist" or "mnist": train and test, scaled by the training set's mean and deviation.
-// Looks in `folder` if given, otherwise in $KINDLING_DATA/NAME, datasets/NAME and (Fashion-MNIST)
-// the Debian package's folder. Throws DataMissing with the command that fetches the set.
-ImageData load_mnist(const std::string& name, const std::string& folder = "");
-
 }  // namespace kindling

@@ -212,9 +212,12 @@ void write_safetensors(const std::string& path, const TensorFile& file) {
   }
   ENSURE(!header.contains(kMetadata), "{}: a tensor is named {}, which is reserved", path,
          kMetadata);
-  // What is not UTF-8 is replaced, and then it is another header that is read again.
-  std::string text = header.dump(-1, ' ', false, json::error_handler_t::replace);
-  ENSURE(json::parse(text) == header, "{}: a name in it is not UTF-8", path);
+  std::string text;
+  try {
+    text = header.dump();
+  } catch (const json::exception&) {
+    throw Error(path + ": a name in it is not UTF-8");
+  }
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the tensors begin at a multiple of 8
   const uint64_t header_size = text.size();
   pieces[0] = bytes_of(std::span(&header_size, 1)), pieces[1] = text;

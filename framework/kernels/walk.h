@@ -15,12 +15,12 @@ namespace kindling::kernel {
 // Elements in one piece of work for a thread: some microseconds, which a fork and join is small to.
 inline constexpr int64_t kGrain = 32768;
 
-constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 // How many rows of n elements make a piece.
-constexpr int64_t row_grain(int64_t n) {
+static constexpr int64_t row_grain(int64_t n) {
   return std::max<int64_t>(1, kGrain / std::max<int64_t>(n, 1));
 }
-constexpr int64_t bytes_of(int64_t reals) { return reals * int64_t(sizeof(real)); }
+static constexpr int64_t bytes_of(int64_t reals) { return reals * int64_t(sizeof(real)); }
 
 // Calls f(i) for each of n elements; one costs `flops` operations and moves `reals` numbers.
 template <class F> static void for_elements(int64_t n, int64_t flops, int64_t reals, const F& f) {

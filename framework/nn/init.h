@@ -13,8 +13,9 @@ struct Fans {
 // Of a weight [out, ..., in]; throws for fewer than two dimensions.
 inline Fans fans_of(const Shape& weight) {
   ENSURE(weight.rank() >= 2, "init: fans need a weight [out, ..., in], not {}", weight);
-  const double all = double(weight.elements());
-  return {all / double(weight[0]), all / double(weight.dim(-1))};
+  double window = 1;  // positions that one output looks at: kh kw of a convolution
+  for (int i = 1; i < weight.rank() - 1; ++i) window *= double(weight[i]);
+  return {window * double(weight.dim(-1)), window * double(weight[0])};
 }
 
 // U(-b, b) with b = sqrt(6 / (fan_in + fan_out)); Glorot & Bengio 2010, equation 16.

@@ -94,15 +94,16 @@ std::string to_string(const Tensor& tensor, int precision) {
   const bool scientific =
       largest > 0 && (largest >= 1e8 || smallest < 1e-4 || largest / smallest > 1000);
   const auto format = scientific ? std::chars_format::scientific : std::chars_format::fixed;
+  std::vector<Word> words;
+  for (real x : numbers) words.push_back(word_of(x, format, precision));
   size_t longest = 0;  // of the fractions, which are brought to one length
-  for (real x : numbers) longest = std::max(longest, word_of(x, format, precision).fraction.size());
-  std::vector<std::string> words;
-  for (real x : numbers) {
-    Word word = word_of(x, format, precision);
-    if (std::isfinite(x)) word.fraction.resize(longest, scientific ? '0' : ' ');
-    words.push_back(word.whole + word.fraction + word.exponent);
+  for (const Word& word : words) longest = std::max(longest, word.fraction.size());
+  std::vector<std::string> texts;
+  for (Word& word : words) {  // what is not finite has no fraction
+    if (!word.fraction.empty()) word.fraction.resize(longest, scientific ? '0' : ' ');
+    texts.push_back(word.whole + word.fraction + word.exponent);
   }
-  return print(tensor.shape(), words);
+  return print(tensor.shape(), texts);
 }
 
 std::string to_string(const Indices& indices) {

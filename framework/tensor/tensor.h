@@ -35,11 +35,12 @@ template <class T> class Dense {
   template <std::invocable<T*> Fill> Dense(const Shape& shape, const Fill& fill) : Dense(shape) {
     fill(elements());
   }
-  // The values row by row; counts must agree.
+  // The values row by row; counts must agree. Whole numbers are taken from their own type alone:
+  // another might not fit.
   template <std::ranges::sized_range Values>
-  Dense(const Shape& shape, const Values& values) : Dense(shape) {
-    ENSURE(int64_t(values.size()) == size_, "{}: {} values for shape {}",
-           std::is_integral_v<T> ? "indices" : "tensor", values.size(), shape);
+  requires(!std::is_integral_v<T> || std::same_as<std::ranges::range_value_t<Values>, T>)
+      Dense(const Shape& shape, const Values& values)
+      : Dense(counted(shape, values.size())) {
     std::ranges::copy(values, elements());
   }
 
@@ -65,6 +66,11 @@ template <class T> class Dense {
   Ref<Storage> storage_;
 
  private:
+  static const Shape& counted(const Shape& shape, size_t values) {
+    ENSURE(int64_t(values) == shape.elements(), "{}: {} values for shape {}",
+           std::is_integral_v<T> ? "indices" : "tensor", values, shape);
+    return shape;
+  }
   T* elements() const {
     ENSURE(storage_, "tensor: this tensor is undefined (default constructed, or moved from)");
     return static_cast<T*>(storage_->data);
@@ -128,10 +134,10 @@ class Tensor : public Dense<real> {
   // The graph (autograd/backward.cpp). A leaf that requires a gradient collects it in grad().
   bool requires_grad() const { return bool(history_); }
   Tensor& set_requires_grad(bool on = true);
-  Tensor grad() const;  // undefined until a backward reached this leaf
-  void zero_grad();     // makes grad() undefined again
-  // From this result to the leaves, given its gradient; of a single element that is 1.
-  void backward(const Tensor& gradient = {}) const;
+  Tensor grad() const;    // undefined until a backward reached this leaf
+  void zero_grad();       // makes grad() undefined again
+  void backward() const;  // of a single element, from this result to the leaves, starting with 1
+  void backward(const Tensor& gradient) const;
 
   // For the engine itself.
   const Ref<Counted>& history() const { return history_; }

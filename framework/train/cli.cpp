@@ -54,7 +54,7 @@ Cli::Cli(std::string lesson_name, std::string one_line)
       {"--record", "FILE", "append the result to a file of records", &s.record, none},
       {"--profile", "", "time, FLOPs and bytes of every operation", &s.profile, none},
       {"--graph", "", "draw the graph of one step", &s.graph, none},
-      {"--no-color", "", "plain text on a terminal too", &s.no_color, none},
+      {"--no-color", "", "no colours on a terminal", &s.no_color, none},
   };
 }
 
@@ -101,7 +101,8 @@ bool Cli::parse(int argc, const char* const* argv) {
     return !o.of_lesson && o.effect >= other_band && (o.initial == "0" || o.initial.empty());
   });
   for (int i = 1; i < argc; ++i) {
-    const std::string word = argv[i], name = word.substr(0, word.find('='));
+    const std::string word = argv[i] == std::string("-h") ? "--help" : argv[i],
+                      name = word.substr(0, word.find('='));
     const auto option = std::ranges::find(options_, name, &Option::name);
     if (option == options_.end()) {
       std::vector<std::string> names;
@@ -164,6 +165,7 @@ int lesson_main(int argc, const char* const* argv, Cli& cli, const std::function
     if (shared.profile) profiler.emplace();
     const Exit code = body();
     if (profiler) fmt::print("\n{}", profiler->table());
+    ENSURE(std::fflush(stdout) == 0, "the output cannot be written: {}", std::strerror(errno));
     return int(code);
   } catch (const std::exception& error) {
     std::fflush(stdout);

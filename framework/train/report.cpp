@@ -90,6 +90,8 @@ Report::Report(const Cli& cli, std::string records)
                                                 config, threads(), cpu_model()));
   } else if (!record.empty()) {
     throw UsageError("--record needs a run from its start: leave out --resume");
+  } else if (!fs::exists(path("checkpoint.safetensors"))) {
+    throw UsageError(fmt::format("--resume {}: there is no checkpoint to go on from", folder_));
   } else if (!read_file(path("config.json")).starts_with(config)) {
     throw UsageError(fmt::format("--resume {}: no run of {} on {} with these options: {}. See {}",
                                  folder_, cli.lesson, isa, settings, path("config.json")));

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "01-graph/chart.h"
-#include "01-graph/mistakes.h"
+#include "01-graph/common.h"
 #include "01-graph/scalar.h"
 #include "kindling.h"
 
@@ -86,9 +86,11 @@ inline void descend(const std::string& bug, const kindling::SharedOptions& optio
   for (int64_t step = 0; step <= options.epochs; ++step) {
     const Tensor output = cubic(a, b, x), loss = mse(output, y);
     report.metrics({{"step", double(step)}, {"loss", loss.item()}});
+    ENSURE(std::isfinite(loss.item()), "the loss is {} at step {}. Try a smaller --lr", loss.item(),
+           step);
     const bool last = step == options.epochs;
     if (last || shown.contains(step)) {
-      fmt::print("   {:>5}{:>12.6f}{:>9.4f}{:>9.4f}\n", step, loss.item(), a.item(), b.item());
+      fmt::print("   {:>5} {:>11.6f} {:>8.4f} {:>8.4f}\n", step, loss.item(), a.item(), b.item());
     }
     if (last || step == 1 || step == 10) {
       const auto values = output.values();

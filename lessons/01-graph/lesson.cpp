@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "01-graph/chart.h"
+#include "01-graph/common.h"
 #include "01-graph/cost.h"
 #include "01-graph/exercise.h"
 #include "01-graph/fit.h"

@@ -4,19 +4,11 @@
 #include <cmath>
 #include <string>
 
+#include "01-graph/common.h"
 #include "01-graph/scalar.h"
 #include "kindling.h"
 
 namespace lesson01 {
-
-inline bool near(double a, double b, double tolerance) {
-  return std::abs(a - b) <= tolerance * std::max(1.0, std::abs(b));
-}
-
-inline kindling::Tensor leaf(double value) {
-  kindling::Tensor x = kindling::scalar(value);
-  return x.set_requires_grad();
-}
 
 inline void mistakes(const std::string& bug, kindling::Report& report) {
   using namespace kindling;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "02-perceptron/mnist.h"
 #include "02-perceptron/pictures.h"
 #include "02-perceptron/stroke_digits.h"
 #include "kindling.h"

@@ -64,8 +64,10 @@ void train_mlp(Sequential& model, const ImageSet& data, const Settings& settings
     }
     if (count == 0) continue;  // resumed where an epoch had just ended
     const int64_t epoch = loader.position().epoch;
-    progress.say(fmt::format("epoch {}: loss {:.4f}", epoch, total / double(count)));
-    report.metrics({{"epoch", double(epoch)}, {"loss", total / double(count)}});
+    const double mean = total / double(count);  // of what this run saw of the epoch
+    progress.say(fmt::format("epoch {}: loss {:.4f}{}", epoch, mean,
+                             count < loader.batches() ? " since the run went on" : ""));
+    report.metrics({{"epoch", double(epoch)}, {"batches", double(count)}, {"loss", mean}});
     save_checkpoint(checkpoint, state);
   }
 }

@@ -101,7 +101,7 @@ TEST_CASE("lesson 02: a quick run passes and leaves its pictures") {
   for (const char* name : {"confusion.svg", "most-wrong.svg"}) {
     CHECK_THAT(read_text(first_run(out) / name), ContainsSubstring("</svg>"));
   }
-  CHECK_THAT(read_text(first_run(out) / "metrics.csv"), ContainsSubstring("epoch,loss"));
+  CHECK_THAT(read_text(first_run(out) / "metrics.csv"), ContainsSubstring("epoch,batches,loss"));
   CHECK_THAT(read_text(first_run(out) / "verdict.tsv"), ContainsSubstring("PASS"));
 }
 
@@ -142,6 +142,12 @@ TEST_CASE("lesson 02: usage errors, missing data and a foreign run folder") {
   CHECK_THAT(missing.output, ContainsSubstring("make data-mnist"));
 
   CHECK(run(out, "--quick --resume " + (out.path() / "nothing").string()).code == 2);
+  CHECK(run(out, "--part gates", "KINDLING_THREADS=abc").code == 2);
+  CHECK(run(out, "--part gates", "KINDLING_ISA=mmx").code == 2);
+  // Output that is lost is an error.
+  const CommandResult full = run(out, "--part gates >/dev/full");
+  CHECK(full.code == 1);
+  CHECK_THAT(full.output, ContainsSubstring("the output cannot be written"));
 }
 
 TEST_CASE("lesson 02: the same seed gives the same weights for 1, 2 and 4 threads", "[threads]") {

@@ -97,6 +97,9 @@ SOURCES   := $(wildcard $(addprefix framework/,$(filter-out $(NOT_HERE),$(filter
 OBJECTS   := $(SOURCES:%.cpp=$(O)/objects/%.o)
 LIB       := $(O)/libkindling.a
 
+# Files, options and reports take no time when they run, only when they are compiled.
+$(O)/objects/framework/io/%.o $(O)/objects/framework/train/%.o: OPT := -O1
+
 kernels := $(O)/objects/framework/kernels
 $(kernels)/%.o:          OPT := $(KERNEL_OPT)
 # No kernel looks at errno or at floating-point traps; where they might be looked at, a compiler

@@ -24,10 +24,11 @@ void run_pieces(int64_t n, int64_t grain, const void* body, Piece piece);
 // from a thread that has called run_serially(), runs its pieces one after another.
 template <class Body> void parallel_for(int64_t n, int64_t grain, const Body& body) {
   if (n <= 0) return;
-  if (n <= grain) return body(int64_t{0}, n);
-  run_pieces(n, grain, std::addressof(body), [](const void* b, int64_t begin, int64_t end) {
+  const Piece piece = [](const void* b, int64_t begin, int64_t end) {
     (*static_cast<const Body*>(b))(begin, end);
-  });
+  };
+  const void* address = std::addressof(body);
+  n <= grain ? piece(address, 0, n) : run_pieces(n, grain, address, piece);
 }
 
 }  // namespace kindling

@@ -152,6 +152,7 @@ static void dropout_mask(int64_t n, real p, uint64_t seed, uint64_t stream, real
   for_rows(ceil_div(n, 4), 4, 1, 1, [=](int64_t block) {
     const auto words = philox(uint64_t(block), stream, seed);
     const int64_t first = 4 * block, count = std::min<int64_t>(4, n - first);
+#pragma GCC unroll 4
     for (int64_t j = 0; j < count; ++j) {
       mask[first + j] = double(words[size_t(j)]) < limit ? 0 : kept;
     }

@@ -12,6 +12,7 @@ namespace kindling::kernel {
 template <class F> static double sum_of(int64_t begin, int64_t end, const F& f) {
   double lanes[8] = {}, sum = 0;
   for (; begin + 8 <= end; begin += 8) {
+#pragma GCC unroll 8
     for (int64_t j = 0; j < 8; ++j) lanes[j] += double(f(begin + j));
   }
   for (; begin < end; ++begin) sum += double(f(begin));

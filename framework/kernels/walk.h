@@ -45,23 +45,17 @@ static void for_rows(int64_t rows, int64_t n, int64_t flops, int64_t reals, cons
 template <class Row>
 static void walk_rows(const Broadcast& walk, int64_t flops, int64_t reals, const Row& row) {
   count_cost(flops * walk.elements, bytes_of(reals * walk.elements));
-  if (walk.rank == 1) {
-    return parallel_for(walk.elements, kGrain, [&](int64_t begin, int64_t end) {
-      row(begin, begin * walk.a_strides[0], begin * walk.b_strides[0], end - begin);
-    });
-  }
   parallel_for(walk.elements, kGrain, [&](int64_t begin, int64_t end) {
     const size_t last = size_t(walk.rank - 1);
-    while (begin < end) {
+    for (int64_t n; begin < end; begin += n) {
       int64_t a = 0, b = 0, rest = begin;
-      for (size_t d = last + 1; d-- > 0; rest /= walk.sizes[d]) {
-        a += rest % walk.sizes[d] * walk.a_strides[d];
-        b += rest % walk.sizes[d] * walk.b_strides[d];
+      n = end - begin;
+      for (size_t d = last; d > 0; rest /= walk.sizes[d--]) {
+        const int64_t i = rest % walk.sizes[d];
+        if (d == last) n = std::min(n, walk.sizes[d] - i);
+        a += i * walk.a_strides[d], b += i * walk.b_strides[d];
       }
-      const int64_t left = walk.sizes[last] - begin % walk.sizes[last];
-      const int64_t n = std::min(left, end - begin);
-      row(begin, a, b, n);
-      begin += n;
+      row(begin, a + rest * walk.a_strides[0], b + rest * walk.b_strides[0], n);
     }
   });
 }

@@ -84,6 +84,12 @@ Word word_of(real x, std::chars_format format, int precision) {
 
 }  // namespace
 
+std::string Shape::str() const {
+  std::string text;
+  for (int32_t size : *this) text += (text.empty() ? "" : ", ") + std::to_string(size);
+  return "[" + text + "]";
+}
+
 std::string to_string(const Tensor& tensor, int precision) {
   const std::vector<real> numbers = shown(tensor);
   real largest = 0, smallest = INFINITY;  // sizes of the finite numbers that are not zero

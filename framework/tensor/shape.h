@@ -2,8 +2,6 @@
 // docs/tensor.md
 #pragma once
 
-#include <fmt/ranges.h>
-
 #include "base/check.h"
 
 namespace kindling {
@@ -53,7 +51,7 @@ class Shape {
     return spliced(i, 0, {size});
   }
 
-  std::string str() const { return fmt::format("{}", *this); }  // "[64, 784]", as any range
+  std::string str() const;  // "[64, 784]" (print.cpp)
 
  private:
   // The dimensions [i, i + removed) replaced by those of the list.
@@ -69,6 +67,16 @@ class Shape {
   int32_t rank_ = 0;
   std::array<int32_t, kMaxRank> sizes_{};
 };
+
+}  // namespace kindling
+
+template <> struct fmt::formatter<kindling::Shape> : formatter<std::string> {
+  auto format(const kindling::Shape& shape, format_context& context) const {
+    return formatter<std::string>::format(shape.str(), context);
+  }
+};
+
+namespace kindling {
 
 // The shape two operands share: sizes are matched from the last dimension on, and 1 stretches.
 // Throws "OP: shapes [3, 4] and [5] do not broadcast".

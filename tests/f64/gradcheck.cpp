@@ -1,6 +1,8 @@
 // Gradients against central differences; see gradcheck.h.
 #include "f64/gradcheck.h"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <cmath>
 

@@ -170,21 +170,21 @@ $(O)/weave: $(call objects_of,docs/*.cpp)
 # What nearly every file includes, compiled once: that saves a second or more of each. For GCC alone;
 # so a build with clang tells of a file that forgets an include.
 define precompiled
+$(O)/objects/precompiled/$(1).h.gch: OPT := $(4)
 $(O)/objects/precompiled/$(1).h.gch: $(O)/flags | packages
 	@mkdir -p $$(@D)
 	@printf '#include "%s"\n' $(2) >$$(@:.gch=)
 	@echo "  compile $(2)"
 	$$(Q)$$(COMPILE) -x c++-header $$(@:.gch=) -o $$@
 $(3): $(O)/objects/precompiled/$(1).h.gch
-$(3): BEGIN := -Winvalid-pch -include $(O)/objects/precompiled/$(1).h
+$(3): private BEGIN := -Winvalid-pch -include $(O)/objects/precompiled/$(1).h
 endef
 ifeq ($(findstring clang,$(CXX)),)
-$(eval $(call precompiled,framework,ops/ops.h,$(filter-out $(kernels)/isa_%.o,$(OBJECTS)) \
-    $(call objects_of,lessons/*/*.cpp)))
+$(eval $(call precompiled,framework,ops/ops.h,$(filter-out $(kernels)/%.o,$(OBJECTS)) \
+    $(call objects_of,lessons/*/*.cpp),$(OPT)))
 $(O)/objects/precompiled/tests.h.gch: INCLUDES := -Itests
-$(O)/objects/precompiled/tests.h.gch: OPT := -O1
 $(eval $(call precompiled,tests,support/catch.h ops/ops.h,$(TESTS) \
-    $(filter-out %/main.o,$(SUPPORT))))
+    $(filter-out %/main.o,$(SUPPORT)),-O1))
 endif
 
 -include $(shell find $(O)/objects -name '*.d' 2>/dev/null)

@@ -47,15 +47,15 @@ static void walk_rows(const Broadcast& walk, int64_t flops, int64_t reals, const
   count_cost(flops * walk.elements, bytes_of(reals * walk.elements));
   parallel_for(walk.elements, kGrain, [&](int64_t begin, int64_t end) {
     const size_t last = size_t(walk.rank - 1);
-    for (int64_t n; begin < end; begin += n) {
-      int64_t a = 0, b = 0, rest = begin;
-      n = end - begin;
+    while (begin < end) {
+      int64_t a = 0, b = 0, rest = begin, n = end - begin;
       for (size_t d = last; d > 0; rest /= walk.sizes[d--]) {
         const int64_t i = rest % walk.sizes[d];
         if (d == last) n = std::min(n, walk.sizes[d] - i);
         a += i * walk.a_strides[d], b += i * walk.b_strides[d];
       }
       row(begin, a + rest * walk.a_strides[0], b + rest * walk.b_strides[0], n);
+      begin += n;
     }
   });
 }

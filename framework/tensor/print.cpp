@@ -119,3 +119,8 @@ std::string to_string(const Indices& indices) {
 }
 
 }  // namespace kindling
+
+fmt::appender fmt::formatter<kindling::Shape>::format(const kindling::Shape& shape,
+                                                      format_context& context) const {
+  return format_to(context.out(), "{}", shape.str());
+}

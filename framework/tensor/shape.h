@@ -70,10 +70,9 @@ class Shape {
 
 }  // namespace kindling
 
-template <> struct fmt::formatter<kindling::Shape> : formatter<std::string> {
-  auto format(const kindling::Shape& shape, format_context& context) const {
-    return formatter<std::string>::format(shape.str(), context);
-  }
+template <> struct fmt::formatter<kindling::Shape> {  // {} alone: no width
+  constexpr auto parse(format_parse_context& context) { return context.begin(); }
+  appender format(const kindling::Shape& shape, format_context& context) const;  // print.cpp
 };
 
 namespace kindling {

@@ -36,14 +36,14 @@ export TSAN_OPTIONS ?= allocator_may_return_null=1
 
 # ---- Packages ------------------------------------------------------------------------------------
 # DEPS is what the tour and the tests need; DEPS_DEV adds the tools of developers. Names of Debian.
-DEPS     := g++ pkg-config libfmt-dev libstb-dev nlohmann-json3-dev zlib1g-dev catch2 \
+DEPS     := g++ pkg-config libfmt-dev libstb-dev libjansson-dev zlib1g-dev catch2 \
             dataset-fashion-mnist curl
 DEPS_DEV := clang clang-format libclang-rt-dev g++-aarch64-linux-gnu qemu-user librsvg2-bin \
             graphviz
 
 package       = $(shell pkg-config $(1) 2>/dev/null)
-PACKAGE_FLAGS := $(call package,--cflags fmt zlib stb)
-LIBS          := $(call package,--libs fmt zlib stb) -pthread
+PACKAGE_FLAGS := $(call package,--cflags fmt zlib jansson stb)
+LIBS          := $(call package,--libs fmt zlib jansson stb) -pthread
 # Version 2 of Catch2 is a header alone, version 3 has a library too.
 CATCH_LIBS    := $(call package,--libs catch2)
 
@@ -80,11 +80,8 @@ $(O)/objects/%.o: %.cpp $(O)/flags | packages
 packages:
 	@missing=; \
 	command -v $(firstword $(CXX)) >/dev/null || missing="$$missing $(firstword $(CXX))"; \
-	for p in fmt zlib stb; do \
+	for p in fmt zlib jansson stb; do \
 	  pkg-config --exists $$p 2>/dev/null || missing="$$missing $$p"; done; \
-	for h in nlohmann/json.hpp; do \
-	  printf '#if !__has_include(<%s>)\n#error\n#endif\n' $$h \
-	    | $(CXX) -E -x c++ - >/dev/null 2>&1 || missing="$$missing $$h"; done; \
 	[ -z "$$missing" ] || { echo "missing:$$missing. Run: make deps"; exit 1; }
 
 # ---- Library: the .cpp files that framework/ORDER names ------------------------------------------
@@ -268,7 +265,7 @@ install: $(LIB) ## install headers, library and pkg-config file; PREFIX=/usr/loc
 	@install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libkindling.a
 	@mkdir -p $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	@printf '%s\n' 'Name: kindling' 'Description: a deep-learning framework to read' 'Version: 0.2' \
-	  'Requires: fmt zlib' 'Cflags: -I$(PREFIX)/include/kindling' \
+	  'Requires: fmt zlib jansson' 'Cflags: -I$(PREFIX)/include/kindling' \
 	  'Libs: -L$(PREFIX)/lib -lkindling -pthread' >$(DESTDIR)$(PREFIX)/lib/pkgconfig/kindling.pc
 	@echo "installed in $(DESTDIR)$(PREFIX)"
 

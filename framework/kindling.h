@@ -3,6 +3,7 @@
 #pragma once
 
 // clang-format off
+#include "base/file.h"
 #include "autograd/profile.h"
 #include "autograd/graphviz.h"
 #include "nn/layers.h"

@@ -176,7 +176,7 @@ TEST_CASE("a header of an impossible size is an error", "[safetensors]") {
   shorter[0] = char(shorter[0] - 1);
   CHECK_THAT(error_of(shorter), ContainsSubstring("not a JSON object in UTF-8"));
   CHECK_THAT(error_of(with_size("")), ContainsSubstring("not a JSON object in UTF-8"));
-  CHECK_THAT(error_of(with_size("[1, 2]")), ContainsSubstring("not a JSON object in UTF-8"));
+  CHECK_THAT(error_of(with_size("[1, 2]")), ContainsSubstring("in UTF-8: it is a list"));
   CHECK_THAT(error_of(with_size("{\"w\": 1e999}")),
              ContainsSubstring("not a JSON object in UTF-8"));
   CHECK_THAT(error_of(with_size(std::string(100000, '['))),
@@ -205,7 +205,7 @@ TEST_CASE("tensors that overlap, leave holes or pass the end are errors", "[safe
              Equals("tensor \"b\": truncated: it ends at byte 8, the file has 7 after its header"));
   CHECK_THAT(error_of(two("[0,4]", "[4,8]", 11)),
              Equals("too long: 3 bytes after the last tensor"));
-  const std::string far = "[18446744073709551608,18446744073709551612]";
+  const std::string far = "[9223372036854775800,9223372036854775804]";
   CHECK_THAT(error_of(two("[0,4]", far, 8)), ContainsSubstring("hole"));
 }
 
@@ -228,8 +228,8 @@ TEST_CASE("entries that make no sense are errors", "[safetensors]") {
   CHECK_THAT(error_of(entry("\"F32\"", "[-2]", "[0,8]")), ContainsSubstring("its shape is not"));
   CHECK_THAT(error_of(entry("\"F32\"", "2", "[0,8]")), ContainsSubstring("its shape is not"));
   CHECK_THAT(error_of(entry("\"F32\"", "[2]", "\"all\"")),
-             ContainsSubstring("its data_offsets is not a list of whole numbers"));
-  CHECK_THAT(error_of(one("5")), ContainsSubstring("data_offsets is not"));
+             ContainsSubstring("its data_offsets are no range"));
+  CHECK_THAT(error_of(one("5")), ContainsSubstring("data_offsets are no range"));
   CHECK_THAT(error_of(one("{\"shape\":[2],\"data_offsets\":[0,8]}")),
              ContainsSubstring("it has no dtype"));
   CHECK_THAT(error_of(one("{\"dtype\":\"F32\",\"data_offsets\":[0,8]}")),
@@ -242,7 +242,8 @@ TEST_CASE("huge shapes allocate nothing", "[safetensors]") {
   };
   CHECK_THAT(error_of(with("[2000000000,100]")), ContainsSubstring("takes 800000000000 bytes"));
   CHECK_THAT(error_of(with("[4294967296]")), ContainsSubstring("tensor \"w\": shape: a dimension"));
-  CHECK_THAT(error_of(with("[18446744073709551615]")), ContainsSubstring("tensor \"w\": shape"));
+  CHECK_THAT(error_of(with("[9223372036854775807]")), ContainsSubstring("tensor \"w\": shape"));
+  CHECK_THAT(error_of(with("[9223372036854775808]")), ContainsSubstring("too big integer"));
   CHECK_THAT(error_of(with("[2000000000,2000000000,2000000000]")),
              ContainsSubstring("more elements"));
   CHECK_THAT(error_of(with("[0,2000000000,2000000000,2000000000]")),
@@ -257,7 +258,7 @@ TEST_CASE("a header nested deeply, or larger than any, is an error", "[safetenso
     const size_t at = fields.find(key) + std::string(key).size() + 2;
     fields.replace(at, std::min(fields.find(",\"", at), fields.size()) - at, open + close);
     CHECK_THAT(error_of(with_size("{\"w\":{" + fields + "}}", "1234")),
-               Catch::Matchers::StartsWith("tensor \"w\": "));
+               ContainsSubstring("maximum parsing depth reached"));
   }
   TempFolder folder;
   const std::string path = (folder.path() / "large").string();
@@ -274,7 +275,7 @@ TEST_CASE("names that are not UTF-8 or appear twice are errors", "[safetensors]"
   CHECK(error_of(with_size("{" + entry("a", 0) + "," + entry("b", 2) + "}", "1234")).empty());
   for (int begin : {0, 2}) {
     CHECK_THAT(error_of(with_size("{" + entry("a", 0) + "," + entry("a", begin) + "}", "1234")),
-               ContainsSubstring("the name \"a\" appears twice"));
+               ContainsSubstring("duplicate object key near '\"a\"'"));
   }
   for (const char* bad : {"\xff", "\xc3(", "\xe2\x98", "\xed\xa0\x80", "\xc0\xaf"}) {
     CHECK_THAT(error_of(with_size("{" + entry("a" + std::string(bad), 0) + "}", "12")),
@@ -314,6 +315,8 @@ TEST_CASE("tensors that cannot be written leave the old file", "[safetensors]") 
   write_safetensors(path, TensorFile{{"a", scalar(1)}});
   const std::string before = read_text(path);
   CHECK_THROWS_WITH(write_safetensors(path, TensorFile{{"\xff", scalar(1)}}),
+                    Equals(path + ": a name in it is not UTF-8"));
+  CHECK_THROWS_WITH(write_safetensors(path, TensorFile{{std::string("a\0b", 3), scalar(1)}}),
                     Equals(path + ": a name in it is not UTF-8"));
   CHECK_THROWS_WITH(write_safetensors(path, TensorFile{{"__metadata__", scalar(1)}}),
                     ContainsSubstring("which is reserved"));

@@ -2,17 +2,11 @@
 // could do at best. Page: docs/autograd.md
 #pragma once
 
-#include <chrono>
-
 #include "autograd/node.h"
 #include "base/parallel.h"
 #include "kernels/dispatch.h"
 
 namespace kindling {
-
-inline double clock_seconds() {  // since some time in the past
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // GFLOP/s of multiply-adds this machine reaches in registers on `threads()` threads with the chosen
 // instruction set, and GB/s at which the kernel sum_of_squares reads memory. Takes 0.2 s.

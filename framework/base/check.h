@@ -30,6 +30,13 @@ struct Interrupted : Error {
   using Error::Error;
 };
 
+// "a, b, c", for messages. (fmt::join compiles a second's worth of templates wherever it is used.)
+inline std::string joined(std::span<const std::string> words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
 }  // namespace kindling
 
 // ENSURE(condition, "op: what is wrong: {} against {}", a, b) throws Error with the formatted text.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cmath>
 #include <concepts>
 #include <cstdint>
@@ -34,5 +35,9 @@ using real = double;
 #else
 using real = float;
 #endif
+
+inline double clock_seconds() {  // since some time in the past
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
 
 }  // namespace kindling

@@ -1,18 +1,19 @@
 // The safetensors format, read with suspicion and written in one step. Page: docs/files.md
 #include "io/safetensors.h"
 
+#include <jansson.h>
+
 #include <bit>
 #include <filesystem>
 #include <fstream>
 #include <list>
-#include <nlohmann/json.hpp>
 
 #include "base/file.h"
 
 namespace kindling {
 namespace {
 
-using nlohmann::json;
+using Json = std::unique_ptr<json_t, decltype(&json_decref)>;
 
 static_assert(std::endian::native == std::endian::little, "the format is little-endian");
 
@@ -84,31 +85,34 @@ struct Entry {
   uint64_t begin, end;
 };
 
-Entry parse_entry(const std::string& name, const json& value) {
-  const auto whole_numbers = [&](const char* key) {
-    const json& list = value.is_object() && value.contains(key) ? value[key] : value;
-    ENSURE(list.is_array() && std::ranges::all_of(list, &json::is_number_unsigned),
-           "its {} is not a list of whole numbers", key);
-    return list.get<std::vector<uint64_t>>();
-  };
-  const auto offsets = whole_numbers("data_offsets"), sizes = whole_numbers("shape");
-  ENSURE(offsets.size() == 2 && offsets[0] <= offsets[1], "its data_offsets are no range");
-  ENSURE(value.contains("dtype") && value["dtype"].is_string(), "it has no dtype");
-  const std::string type = value["dtype"];
-  const auto dtype = std::ranges::find(kDtypes, type, &Dtype::name);
-  ENSURE(dtype != kDtypes.end(), "dtype {} is not read; F32 F16 BF16 F64 I64 I32 U8 U64 are",
-         json(type).dump());
-  const Shape shape(std::vector<int64_t>(sizes.begin(), sizes.end()));
+// How an error in a tensor begins.
+std::string about(const std::string& name) { return fmt::format("tensor {:?}: ", name); }
+
+Entry parse_entry(const std::string& name, json_t* value) {
+  json_int_t begin = 0, end = 0;
+  ENSURE(json_unpack(value, "{s:[II!]}", "data_offsets", &begin, &end) == 0 && begin >= 0 &&
+             begin <= end,
+         "its data_offsets are no range of bytes");
+  const json_t* const list = json_object_get(value, "shape");
+  std::vector<int64_t> sizes;
+  for (size_t i = 0; i < json_array_size(list); ++i) {
+    const json_t* const size = json_array_get(list, i);
+    sizes.push_back(json_is_integer(size) ? json_integer_value(size) : -1);
+  }
+  ENSURE(json_is_array(list) && std::ranges::all_of(sizes, [](int64_t n) { return n >= 0; }),
+         "its shape is not a list of whole numbers");
+  const json_t* const type = json_object_get(value, "dtype");
+  ENSURE(json_is_string(type), "it has no dtype");
+  const auto dtype = std::ranges::find(kDtypes, json_string_value(type), &Dtype::name);
+  ENSURE(dtype != kDtypes.end(), "dtype {:?} is not read; F32 F16 BF16 F64 I64 I32 U8 U64 are",
+         json_string_value(type));
+  const Shape shape(sizes);
   // Shape holds at most 2^59 elements, so this product cannot overflow.
-  const uint64_t needed = uint64_t(shape.elements()) * dtype->bytes,
-                 given = offsets[1] - offsets[0];
+  const uint64_t needed = uint64_t(shape.elements()) * dtype->bytes, given = uint64_t(end - begin);
   ENSURE(given == needed, "{} {} takes {} bytes, its data_offsets give {}", dtype->name, shape,
          needed, given);
-  return {name, &*dtype, shape, offsets[0], offsets[1]};
+  return {name, &*dtype, shape, uint64_t(begin), uint64_t(end)};
 }
-
-// How an error in a tensor begins.
-std::string about(const std::string& name) { return "tensor " + json(name).dump() + ": "; }
 
 // `where` is about() the tensor that is being looked at, and empty when it is none.
 TensorFile read_checked(std::istream& in, uint64_t size, std::string& where) {
@@ -116,18 +120,17 @@ TensorFile read_checked(std::istream& in, uint64_t size, std::string& where) {
   ENSURE(header_size <= kMostHeader && header_size <= size - 8,
          "truncated or no safetensors file: a header of {} bytes in a file of {}", header_size,
          size);
-  std::set<std::string> names;  // a map would silently keep the last of two
-  const auto seen = [&](int depth, json::parse_event_t event, const json& key) {
-    ENSURE(depth != 1 || event != json::parse_event_t::key || names.insert(key).second,
-           "the name {} appears twice", key.dump());
-    return true;
-  };
-  const json header = json::parse(read<char>(in, header_size), seen, false);
-  ENSURE(header.is_object(), "its header is not a JSON object in UTF-8");
+  const std::vector<char> text = read<char>(in, header_size);
+  json_error_t error{};
+  const Json header(json_loadb(text.data(), text.size(), JSON_REJECT_DUPLICATES, &error),
+                    json_decref);
+  ENSURE(json_is_object(header.get()), "its header is not a JSON object in UTF-8: {}",
+         header ? "it is a list" : error.text);
   std::vector<Entry> entries;
-  for (const auto& item : header.items()) {
-    where = about(item.key());
-    if (item.key() != kMetadata) entries.push_back(parse_entry(item.key(), item.value()));
+  for (void* i = json_object_iter(header.get()); i; i = json_object_iter_next(header.get(), i)) {
+    const std::string name = json_object_iter_key(i);
+    where = about(name);
+    if (name != kMetadata) entries.push_back(parse_entry(name, json_object_iter_value(i)));
   }
   std::ranges::sort(entries, {}, [](const Entry& e) { return std::pair(e.begin, e.end); });
 
@@ -198,26 +201,26 @@ TensorFile read_safetensors(const std::string& path) {
 }
 
 void write_safetensors(const std::string& path, const TensorFile& file) {
-  json header = json::object();
+  const Json header(json_object(), json_decref);
   uint64_t end = 0;
   std::vector<std::string_view> pieces(2);  // the header's size, the header, then the tensors
   std::list<std::vector<int64_t>> buffers;
   for (const auto& [name, value] : file) {
+    ENSURE(name != kMetadata, "{}: a tensor is named {}, which is reserved", path, name);
     pieces.push_back(bytes_of(value, buffers.emplace_back()));
     const uint64_t begin = std::exchange(end, end + pieces.back().size());
-    const Shape shape = shape_of(value);
-    header[name] = {{"dtype", kWritten[value.index()]},
-                    {"shape", std::vector<int64_t>(shape.begin(), shape.end())},
-                    {"data_offsets", {begin, end}}};
+    json_t* const shape = json_array();
+    for (int64_t n : shape_of(value)) json_array_append_new(shape, json_integer(n));
+    json_t* const entry =
+        json_pack("{s:[I,I],s:s,s:o}", "data_offsets", json_int_t(begin), json_int_t(end), "dtype",
+                  kWritten[value.index()], "shape", shape);
+    ENSURE(json_object_set_new(header.get(), name.c_str(), entry) == 0 &&
+               name.find('\0') == std::string::npos,
+           "{}: a name in it is not UTF-8", path);
   }
-  ENSURE(!header.contains(kMetadata), "{}: a tensor is named {}, which is reserved", path,
-         kMetadata);
-  std::string text;
-  try {
-    text = header.dump();
-  } catch (const json::exception&) {
-    throw Error(path + ": a name in it is not UTF-8");
-  }
+  const std::unique_ptr<char, decltype(&std::free)> dumped(json_dumps(header.get(), JSON_COMPACT),
+                                                           std::free);
+  std::string text = dumped.get();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the tensors begin at a multiple of 8
   const uint64_t header_size = text.size();
   pieces[0] = bytes_of(std::span(&header_size, 1)), pieces[1] = text;

@@ -136,7 +136,7 @@ inline void ensure_same_tensors(const std::string& what, const Descriptions& fou
   std::string text;
   for (const auto& [kind, names] : problems) {
     const auto first = std::span(names).first(std::min(names.size(), size_t{8}));
-    text += fmt::format("; {} {} ({})", names.size(), kind, fmt::join(first, ", "));
+    text += fmt::format("; {} {} ({})", names.size(), kind, joined(first));
   }
   ENSURE(text.empty(), "{}: does not fit: {}", what, text.substr(2));
 }

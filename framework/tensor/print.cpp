@@ -11,13 +11,15 @@ constexpr int64_t kMostElements = 1000;  // a tensor with more is shown by its e
 constexpr int64_t kEdge = 3;
 constexpr size_t kLineWidth = 75;
 
-// What next_word(i) gives for each element i that is shown, in order, between brackets; blocks of
-// more dimensions are set apart by more empty lines, and a row that is too long goes on in the next
-// line, indented. `i` is where the block that is laid out, of the dimensions from `axis` on, begins
-// in blocks of its size.
-template <class NextWord>
-std::string lay_out(const Shape& shape, const NextWord& next_word, int axis = 0, int64_t at = 0) {
-  if (axis == shape.rank()) return next_word(at);
+// The text of element i, one of those that are shown.
+using WordOf = std::function<std::string(int64_t i)>;
+
+// What word(i) gives for each element i that is shown, in order, between brackets; blocks of more
+// dimensions are set apart by more empty lines, and a row that is too long goes on in the next
+// line, indented. `at` is where the block that is laid out, of the dimensions from `axis` on,
+// begins in blocks of its size.
+std::string lay_out(const Shape& shape, const WordOf& word, int axis = 0, int64_t at = 0) {
+  if (axis == shape.rank()) return word(at);
   const bool edges_only = shape.elements() > kMostElements && shape[axis] > 2 * kEdge;
   const std::string indent(size_t(axis) + 1, ' ');
   const auto lines = size_t(shape.rank() - axis - 1);
@@ -25,8 +27,7 @@ std::string lay_out(const Shape& shape, const NextWord& next_word, int axis = 0,
   for (int64_t i = 0; i < shape[axis]; ++i) {
     const bool gap = edges_only && i == kEdge;
     if (gap) i = shape[axis] - kEdge - 1;
-    const std::string next =
-        gap ? "..." : lay_out(shape, next_word, axis + 1, at * shape[axis] + i);
+    const std::string next = gap ? "..." : lay_out(shape, word, axis + 1, at * shape[axis] + i);
     const bool full = lines == 0 && row.size() + 1 + next.size() > kLineWidth - 2 * indent.size();
     if (!row.empty() && (lines > 0 || full)) {
       done += row.substr(0, row.find_last_not_of(' ') + 1);
@@ -38,24 +39,21 @@ std::string lay_out(const Shape& shape, const NextWord& next_word, int axis = 0,
   return "[" + done + row + "]";
 }
 
-// The elements that are shown.
-template <class T> std::vector<T> shown(const Dense<T>& x) {
-  std::vector<T> elements;
-  const T* data = x.data();
-  lay_out(x.shape(), [&](int64_t i) {
-    elements.push_back(data[i]);
+// The largest measure(i) of the elements that are shown, 0 if there are none.
+double largest(const Shape& shape, const std::function<double(int64_t)>& measure) {
+  double most = 0;
+  lay_out(shape, [&](int64_t i) {
+    most = std::max(most, measure(i));
     return "";
   });
-  return elements;
+  return most;
 }
 
-// The words of the shown elements brought to one width and laid out.
-std::string print(const Shape& shape, const std::vector<std::string>& words) {
-  if (words.empty()) return "[]";
-  size_t width = 0;
-  for (const std::string& word : words) width = std::max(width, word.size());
-  auto next = words.begin();
-  return lay_out(shape, [&](int64_t) { return fmt::format("{:>{}}", *next++, width); });
+// Words brought to one width and laid out.
+std::string print(const Shape& shape, const WordOf& word) {
+  if (shape.elements() == 0) return "[]";
+  const auto width = size_t(largest(shape, [&](int64_t i) { return double(word(i).size()); }));
+  return lay_out(shape, [&](int64_t i) { return fmt::format("{:>{}}", word(i), width); });
 }
 
 // A finite number in digits: those before the point, the point and those after it, "e+08" or
@@ -91,36 +89,32 @@ std::string Shape::str() const {
 }
 
 std::string to_string(const Tensor& tensor, int precision) {
-  const std::vector<real> numbers = shown(tensor);
-  real largest = 0, smallest = INFINITY;  // sizes of the finite numbers that are not zero
-  for (real x : numbers) {
-    if (!std::isfinite(x) || x == 0) continue;
-    largest = std::max(largest, std::abs(x)), smallest = std::min(smallest, std::abs(x));
-  }
-  const bool scientific =
-      largest > 0 && (largest >= 1e8 || smallest < 1e-4 || largest / smallest > 1000);
+  const Shape& shape = tensor.shape();
+  const real* x = tensor.data();
+  const auto size = [&](int64_t i) { return std::isfinite(x[i]) ? std::abs(double(x[i])) : 0; };
+  const double most = largest(shape, size);
+  // Of the finite numbers but 0: the smallest is the one whose reciprocal is largest.
+  const double least = 1 / largest(shape, [&](int64_t i) { return size(i) > 0 ? 1 / size(i) : 0; });
+  const bool scientific = most > 0 && (most >= 1e8 || least < 1e-4 || most / least > 1000);
   const auto format = scientific ? std::chars_format::scientific : std::chars_format::fixed;
-  std::vector<Word> words;
-  for (real x : numbers) words.push_back(word_of(x, format, precision));
-  size_t longest = 0;  // of the fractions, which are brought to one length
-  for (const Word& word : words) longest = std::max(longest, word.fraction.size());
-  std::vector<std::string> texts;
-  for (Word& word : words) {  // what is not finite has no fraction
-    if (!word.fraction.empty()) word.fraction.resize(longest, scientific ? '0' : ' ');
-    texts.push_back(word.whole + word.fraction + word.exponent);
-  }
-  return print(tensor.shape(), texts);
+  const auto fraction = size_t(largest(
+      shape, [&](int64_t i) { return double(word_of(x[i], format, precision).fraction.size()); }));
+  return print(shape, [&](int64_t i) {
+    Word word = word_of(x[i], format, precision);
+    // Fractions are brought to one length; what is not finite has none.
+    if (!word.fraction.empty()) word.fraction.resize(fraction, scientific ? '0' : ' ');
+    return word.whole + word.fraction + word.exponent;
+  });
 }
 
 std::string to_string(const Indices& indices) {
-  std::vector<std::string> words;
-  for (int32_t n : shown(indices)) words.push_back(std::to_string(n));
-  return print(indices.shape(), words);
+  return print(indices.shape(), [&](int64_t i) { return std::to_string(indices[i]); });
 }
 
 }  // namespace kindling
 
 fmt::appender fmt::formatter<kindling::Shape>::format(const kindling::Shape& shape,
                                                       format_context& context) const {
-  return format_to(context.out(), "{}", shape.str());
+  const std::string text = shape.str();
+  return std::copy(text.begin(), text.end(), context.out());
 }

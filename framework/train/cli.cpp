@@ -71,7 +71,7 @@ std::string Cli::Option::text() const {
 
 void Cli::Option::set(const std::string& word) {
   if (!choices.empty() && !std::ranges::count(choices, word)) {
-    throw UsageError(fmt::format("{}: '{}' is none of {}.{}", name, word, fmt::join(choices, ", "),
+    throw UsageError(fmt::format("{}: '{}' is none of {}.{}", name, word, joined(choices),
                                  nearest(word, choices)));
   }
   const auto assign = [&]<class Value>(Value* variable) {
@@ -133,7 +133,7 @@ std::string Cli::help() const {
   for (const Option& o : options_) {
     if (o.of_lesson && !std::exchange(own, true)) text += "\nOptions of this lesson:\n\n";
     text += fmt::format("  {:19} {}", o.name + " " + o.takes, o.help);
-    if (!o.choices.empty()) text += fmt::format(":\n{:22}{}", "", fmt::join(o.choices, ", "));
+    if (!o.choices.empty()) text += fmt::format(":\n{:22}{}", "", joined(o.choices));
     const bool shows_default = !o.takes.empty() && !o.initial.empty();
     text += shows_default ? fmt::format(" (default: {})\n", o.initial) : "\n";
   }

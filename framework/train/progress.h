@@ -6,8 +6,6 @@
 
 #include <unistd.h>
 
-#include <chrono>
-
 namespace kindling {
 
 class Progress {
@@ -31,7 +29,7 @@ class Progress {
     // One batch says little: what is shown is a mean over about the last 20.
     loss_ += (loss - loss_) * std::max(1 / done_, 0.05);
     stale_ = true;
-    if (std::chrono::duration<double>(Clock::now() - shown_).count() >= every_) show();
+    if (clock_seconds() - shown_ >= every_) show();
   }
 
   // A line of its own, for instance after an epoch.
@@ -41,11 +39,9 @@ class Progress {
   }
 
  private:
-  using Clock = std::chrono::steady_clock;
-
   void show() {
-    shown_ = Clock::now(), stale_ = false;
-    const double used = std::chrono::duration<double>(shown_ - start_).count();
+    shown_ = clock_seconds(), stale_ = false;
+    const double used = shown_ - start_;
     const double share = std::min(1.0, done_ / total_);
     const int full = int(24 * share);
     const bool more = share < 1;
@@ -61,9 +57,8 @@ class Progress {
   const bool terminal_ = isatty(STDOUT_FILENO);
   const char* const begin_ = terminal_ ? "\r\033[K" : "";  // first column, erase to the end
   const std::string what_;
-  const double total_, every_;
-  const Clock::time_point start_ = Clock::now();
-  Clock::time_point shown_ = start_;
+  const double total_, every_, start_ = clock_seconds();
+  double shown_ = start_;
   double done_ = 0, samples_ = 0, loss_ = 0;
   bool stale_ = false;  // steps were made since the line was shown
 };

@@ -146,20 +146,20 @@ void Report::result(const std::string& name, double value, const std::string& un
 Exit Report::verdict(const std::string& next) {
   if (interrupted()) throw Interrupted("interrupted");
   ENSURE(claims_ > 0 || !result_.empty(), "verdict: this run claims nothing");
-  const std::chrono::duration<double> time = std::chrono::steady_clock::now() - start_;
+  const double seconds = clock_seconds() - start_;
   const std::string record = cli_.shared.record, changed = cli_.changed();
   const std::string claims = fmt::format("{} of {} claims", right_claims_, claims_);
   if (claims_ > 0) text_ += (text_.empty() ? "" : ", ") + claims + " hold";
   if (!changed.empty()) text_ += ", changed: " + changed;
   if (result_.empty()) result_ = claims, expected_ = "all claims";
   append_row(path("verdict.tsv"), "lesson\tresult\texpected\tseconds\tverdict\tfolder",
-             fmt::format("{}\t{}\t{}\t{:.1f}\t{}\t{}", cli_.lesson, result_, expected_,
-                         time.count(), word_, folder_));
+             fmt::format("{}\t{}\t{}\t{:.1f}\t{}\t{}", cli_.lesson, result_, expected_, seconds,
+                         word_, folder_));
   if (!record.empty()) {
     std::string columns = "experiment\tseed\tisa\tthreads\tcpu\tseconds\toptions";
-    std::string row = fmt::format(
-        "{}\t{}\t{}\t{}\t{}\t{:.1f}\t{}", fs::path(record).stem().string(), cli_.shared.seed,
-        kernels().name, threads(), cpu_model(), time.count(), cli_.chosen());
+    std::string row = fmt::format("{}\t{}\t{}\t{}\t{}\t{:.1f}\t{}",
+                                  fs::path(record).stem().string(), cli_.shared.seed,
+                                  kernels().name, threads(), cpu_model(), seconds, cli_.chosen());
     for (const auto& [name, value] : numbers_) {
       columns += '\t' + name, row += fmt::format("\t{:.8g}", value);
     }

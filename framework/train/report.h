@@ -2,8 +2,6 @@
 // should? Page: docs/contributing.md
 #pragma once
 
-#include <chrono>
-
 #include "train/cli.h"
 
 namespace kindling {
@@ -73,7 +71,7 @@ class Report {
   const Cli& cli_;
   const std::string records_;
   std::string folder_;
-  const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  const double start_ = clock_seconds();
   int claims_ = 0, right_claims_ = 0;
   std::string result_, expected_, text_;  // "accuracy 91.8%", "91.2–92.3", both in a sentence
   std::string word_ = "PASS";             // of the verdict

@@ -73,7 +73,7 @@ void forward_and_back(Report& report) {
   compare("dz/dy", expression_by_y(2, 1), y.gradient(), ty.grad().item());
   report.claim("scalars give the numbers worked out by hand", scalars_agree);
   report.claim("tensors give the same, to the seven digits of a float", tensors_agree);
-  report.claim(fmt::format("both walk back through {}", fmt::join(walk.ops, ", ")),
+  report.claim(fmt::format("both walk back through {}", joined(walk.ops)),
                scalar_order == walk.ops && walk.ops.size() == 3);
 }
 

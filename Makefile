@@ -22,6 +22,7 @@ REAL   ?= float
 ifeq ($(origin CXX),default)
 CXX := g++
 endif
+GCC   := $(if $(findstring clang,$(CXX)),,yes)
 Q     := $(if $(V),,@)
 comma := ,
 space := $(subst ,, )
@@ -50,15 +51,15 @@ CATCH_LIBS    := $(call package,--libs catch2)
 # ---- Flags ---------------------------------------------------------------------------------------
 OPT        := $(if $(SAN),-O1,-O2)
 # What the kernels need of GCC's -O3, in 60 % of its time. Clang's -O2 has it already.
-KERNEL_OPT := $(OPT) $(if $(SAN)$(findstring clang,$(CXX)),,-fvect-cost-model=dynamic \
-                       -funswitch-loops -fversion-loops-for-strides)
+KERNEL_OPT := $(OPT) $(if $(SAN),,$(if $(GCC),-fvect-cost-model=dynamic \
+                       -funswitch-loops -fversion-loops-for-strides))
 # SAN=fuzzer (clang only) is address and undefined together, with the coverage libFuzzer follows.
 SANITIZE   := $(if $(filter fuzzer,$(SAN)),fuzzer-no-link$(comma)address$(comma)undefined,$(SAN))
 DEBUG      := $(if $(SAN),-g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
-                          -fno-sanitize-recover=all,-g1)
+                          -fno-sanitize-recover=all)
 # GCC warns of its own <regex> when it compiles for a sanitizer.
 WARN       := -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
-              $(if $(SAN),$(if $(findstring clang,$(CXX)),,-Wno-maybe-uninitialized))
+              $(if $(SAN),$(if $(GCC),-Wno-maybe-uninitialized))
 DEFINES    := $(if $(filter double,$(REAL)),-DKINDLING_DOUBLE) \
               $(if $(filter address fuzzer,$(SAN)),-DKINDLING_ASAN)
 COMPILE     = $(CXX) -std=c++20 $(OPT) $(DEBUG) $(WARN) $(DEFINES) -Iframework $(INCLUDES) \
@@ -95,6 +96,27 @@ NOT_HERE  := $(filter-out $(ISA_NAMES:%=kernels/isa_%.cpp),$(filter kernels/isa_
 SOURCES   := $(wildcard $(addprefix framework/,$(filter-out $(NOT_HERE),$(filter %.cpp,$(ORDER)))))
 OBJECTS   := $(SOURCES:%.cpp=$(O)/objects/%.o)
 LIB       := $(O)/libkindling.a
+
+# GCC compiles the files of several folders as one: most of a file's time goes into its headers,
+# which are then read once. Clang compiles each alone, and so tells of one that lacks an include.
+define together
+part := $(filter $(addprefix framework/,$(addsuffix /%,$(2))),$(SOURCES))
+$(O)/objects/framework/$(1).o: $$(part) $(O)/flags | packages
+	@mkdir -p $$(@D)
+	@echo "  compile framework/: $(2)"
+	$$(Q)printf '#include "%s"\n' $$(patsubst framework/%,%,$$(filter %.cpp,$$^)) \
+	  | $$(COMPILE) -x c++ -c - -o $$@
+OBJECTS := $(O)/objects/framework/$(1).o $$(filter-out $$(part:%.cpp=$(O)/objects/%.o),$(OBJECTS))
+endef
+ifneq ($(GCC),)
+$(eval $(call together,engine,base tensor autograd ops))
+$(eval $(call together,data,data io))
+$(eval $(call together,train,train))
+# GCC inlines less once a file is large, which costs a tenth of the graph's speed.
+$(O)/objects/framework/engine.o: OPT += --param large-unit-insns=1000000
+endif
+# Nobody waits for these.
+$(addprefix $(O)/objects/framework/,data.o train.o) $(O)/objects/lessons/%.o: OPT := -O1
 
 kernels := $(O)/objects/framework/kernels
 $(kernels)/%.o:          OPT := $(KERNEL_OPT)
@@ -144,6 +166,18 @@ TEST_ARGS := $(if $(filter thread,$(SAN)),[threads]$(comma)[loader]$(comma)[para
 $(O)/objects/tests/%.o:       INCLUDES := -Itests -Ilessons
 $(O)/objects/tests/%.o:       OPT := -O1
 $(O)/objects/tests/bench/%.o: OPT := $(OPT)
+# What every test includes, compiled once, with GCC alone, as above.
+ifneq ($(GCC),)
+$(O)/objects/tests/all.h.gch: INCLUDES := -Itests
+$(O)/objects/tests/all.h.gch: $(O)/flags | packages
+	@mkdir -p $(@D)
+	@printf '#include "%s"\n' support/catch.h kindling.h >$(@:.gch=)
+	@echo "  compile support/catch.h kindling.h"
+	$(Q)$(COMPILE) -x c++-header $(@:.gch=) -o $@
+using_all := $(TESTS) $(filter-out %/main.o,$(SUPPORT))
+$(using_all): $(O)/objects/tests/all.h.gch
+$(using_all): private BEGIN := -Winvalid-pch -include $(O)/objects/tests/all.h
+endif
 # This file holds all of Catch2 version 2, which is slow to compile and need not be fast.
 $(O)/objects/tests/support/main.o: override OPT := -O0
 $(O)/objects/tests/support/main.o: DEFINES += -DCATCH_CONFIG_RUNNER
@@ -162,27 +196,6 @@ $(O)/check $(O)/mutants: $(O)/%: $(O)/objects/tests/%.o
 	$(Q)$(LINK) $^ $(LIBS) -o $@
 $(O)/weave: $(call objects_of,docs/*.cpp)
 	$(Q)$(LINK) $^ $(LIBS) -o $@
-
-# ---- Precompiled headers -------------------------------------------------------------------------
-# What nearly every file includes, compiled once: that saves a second or more of each. For GCC alone;
-# so a build with clang tells of a file that forgets an include.
-define precompiled
-$(O)/objects/precompiled/$(1).h.gch: OPT := $(4)
-$(O)/objects/precompiled/$(1).h.gch: $(O)/flags | packages
-	@mkdir -p $$(@D)
-	@printf '#include "%s"\n' $(2) >$$(@:.gch=)
-	@echo "  compile $(2)"
-	$$(Q)$$(COMPILE) -x c++-header $$(@:.gch=) -o $$@
-$(3): $(O)/objects/precompiled/$(1).h.gch
-$(3): private BEGIN := -Winvalid-pch -include $(O)/objects/precompiled/$(1).h
-endef
-ifeq ($(findstring clang,$(CXX)),)
-$(eval $(call precompiled,framework,ops/ops.h,$(filter-out $(kernels)/%.o,$(OBJECTS)) \
-    $(call objects_of,lessons/*/*.cpp),$(OPT)))
-$(O)/objects/precompiled/tests.h.gch: INCLUDES := -Itests
-$(eval $(call precompiled,tests,support/catch.h ops/ops.h,$(TESTS) \
-    $(filter-out %/main.o,$(SUPPORT)),-O1))
-endif
 
 -include $(shell find $(O)/objects -name '*.d' 2>/dev/null)
 

@@ -115,7 +115,7 @@ $(eval $(call together,train,train))
 # GCC inlines less once a file is large, which costs a tenth of the graph's speed.
 $(O)/objects/framework/engine.o: OPT += --param large-unit-insns=1000000
 endif
-# Nobody waits for these.
+# Files, options, reports and what a lesson does around its operations take no time that counts.
 $(addprefix $(O)/objects/framework/,data.o train.o) $(O)/objects/lessons/%.o: OPT := -O1
 
 kernels := $(O)/objects/framework/kernels

@@ -228,10 +228,12 @@ tour: deps ## install what is missing, build, and run every lesson quickly, in o
 lessons: $(LESSON_BINARIES) ## build every lesson
 
 lesson-NN: ## build and run one lesson: make lesson-02 ARGS="--quick"
+	@echo "NN stands for a number; the lessons are: $(LESSONS)"; exit 2
 lesson-%:
 	@echo "there is no $@; there are: $(LESSONS)"; exit 2
 
 data-NAME: ## fetch a data set: make data-mnist (datasets/README.md lists them)
+	@echo "NAME stands for a data set; datasets/README.md lists them"; exit 2
 data-%:
 	@datasets/fetch $*
 
@@ -272,9 +274,11 @@ record: ## run the experiments that are not yet recorded: make record EXP=fashio
 deps-dev: deps ## install the tools of developers: clang, clang-format, cross compiler, ...
 	@$(call install_packages,$(DEPS_DEV))
 
+install: override PREFIX := $(abspath $(PREFIX))
 install: $(LIB) ## install headers, library and pkg-config file; PREFIX=/usr/local DESTDIR=
 	@cd framework && for header in $(filter %.h,$(ORDER)); do \
-	  install -D -m 644 $$header $(DESTDIR)$(PREFIX)/include/kindling/$$header; done
+	  install -D -m 644 $$header $(DESTDIR)$(PREFIX)/include/kindling/$$header \
+  || { echo "choose a folder you may write to: make install PREFIX=..."; exit 1; }; done
 	@install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libkindling.a
 	@mkdir -p $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	@printf '%s\n' 'Name: kindling' 'Description: a deep-learning framework to read' 'Version: 0.2' \

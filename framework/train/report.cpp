@@ -79,11 +79,15 @@ std::vector<double> recorded(const std::string& records, const std::string& expe
 
 Report::Report(const Cli& cli, std::string records)
     : cli_(cli), records_(std::move(records)), folder_(cli.shared.resume) {
-  const std::string settings = cli.settings(), isa = kernels().name, record = cli.shared.record;
+  const std::string record = cli.shared.record;
+  std::string options = cli.settings();
+  for (size_t at = 0; (at = options.find(" --", at)) != options.npos;) {
+    options.replace(at, 1, "\",\n    \"");  // each on a line of its own
+  }
   // No value needs a backslash: they are numbers, and names from a lesson's source.
-  const std::string config =
-      fmt::format("{{\n  \"lesson\": \"{}\",\n  \"options\": \"{}\",\n  \"isa\": \"{}\",\n",
-                  cli.lesson, settings, isa);
+  const std::string config = fmt::format(
+      "{{\n  \"lesson\": \"{}\",\n  \"isa\": \"{}\",\n  \"options\": [\n    \"{}\"\n  ],\n",
+      cli.lesson, kernels().name, options);
   if (folder_.empty()) {
     folder_ = new_run_folder(cli.shared.out, cli.lesson);
     write_file(path("config.json"), fmt::format("{}  \"threads\": {},\n  \"cpu\": \"{}\"\n}}\n",
@@ -92,9 +96,14 @@ Report::Report(const Cli& cli, std::string records)
     throw UsageError("--record needs a run from its start: leave out --resume");
   } else if (!fs::exists(path("checkpoint.safetensors"))) {
     throw UsageError(fmt::format("--resume {}: there is no checkpoint to go on from", folder_));
-  } else if (!read_file(path("config.json")).starts_with(config)) {
-    throw UsageError(fmt::format("--resume {}: no run of {} on {} with these options: {}. See {}",
-                                 folder_, cli.lesson, isa, settings, path("config.json")));
+  } else if (const std::string had = read_file(path("config.json")); !had.starts_with(config)) {
+    const auto at = size_t(std::ranges::mismatch(had, config).in2 - config.begin());
+    const auto line = [at](const std::string& text) {
+      const size_t begin = text.find_first_not_of(' ', text.rfind('\n', at) + 1);
+      return text.substr(std::min(begin, text.size()), text.find_first_of(",\n", at) - begin);
+    };
+    throw UsageError(fmt::format("--resume {}: that run has {}, this one {}. See {}", folder_,
+                                 line(had), line(config), path("config.json")));
   }
   fmt::print("run folder: {}\n", folder_);
   std::fflush(stdout);  // a run that is killed has said where it was
@@ -155,6 +164,8 @@ Exit Report::verdict(const std::string& next) {
   append_row(path("verdict.tsv"), "lesson\tresult\texpected\tseconds\tverdict\tfolder",
              fmt::format("{}\t{}\t{}\t{:.1f}\t{}\t{}", cli_.lesson, result_, expected_, seconds,
                          word_, folder_));
+  const bool pass = word_ == "PASS";
+  fmt::print("\n{} {}.{}\n", coloured(pass, word_), text_, pass ? " Next: " + next : "");
   if (!record.empty()) {
     std::string columns = "experiment\tseed\tisa\tthreads\tcpu\tseconds\toptions";
     std::string row = fmt::format("{}\t{}\t{}\t{}\t{}\t{:.1f}\t{}",
@@ -165,8 +176,6 @@ Exit Report::verdict(const std::string& next) {
     }
     append_row(record, columns, row);
   }
-  const bool pass = word_ == "PASS";
-  fmt::print("\n{} {}.{}\n", coloured(pass, word_), text_, pass ? " Next: " + next : "");
   return pass ? Exit::pass : Exit::outside;
 }
 

@@ -48,7 +48,7 @@ inline Image draw(const Perceptron& unit, const std::vector<Sample>& samples) {
 
 // Trains one perceptron; `strip` gets a picture at the start and after 1, 2, 4, 8, ... mistakes.
 inline Perceptron learn_blobs(const std::vector<Sample>& samples, bool with_bias,
-                              std::vector<Image>& strip) {
+                              const std::string& name, std::vector<Image>& strip) {
   Perceptron unit;
   unit.with_bias = with_bias;
   strip.push_back(draw(unit, samples));
@@ -56,17 +56,18 @@ inline Perceptron learn_blobs(const std::vector<Sample>& samples, bool with_bias
     if ((mistake & (mistake - 1)) == 0 && strip.size() < 7) strip.push_back(draw(unit, samples));
   });
   strip.push_back(draw(unit, samples));
-  fmt::print("  {} bias: {} of {} right after {} passes and {} mistakes{}\n",
-             with_bias ? "with" : "without", right_answers(unit, samples), samples.size(), t.passes,
-             t.mistakes, t.converged ? "" : " (stopped)");
+  fmt::print("  {}: {} of {} right after {} passes and {} mistakes{}\n", name,
+             right_answers(unit, samples), samples.size(), t.passes, t.mistakes,
+             t.converged ? "" : " (stopped)");
   return unit;
 }
 
 inline void blobs(kindling::Report& report, uint64_t seed, bool no_bias) {
   const auto samples = make_blobs(seed);
   std::vector<Image> strip, strip_without;
-  const Perceptron with = learn_blobs(samples, !no_bias, strip);
-  const Perceptron without = learn_blobs(samples, false, strip_without);
+  const Perceptron with = learn_blobs(
+      samples, !no_bias, no_bias ? "the bias taken away by --no-bias" : "with bias", strip);
+  const Perceptron without = learn_blobs(samples, false, "without bias", strip_without);
   const auto row = [](const std::vector<Image>& images) {
     return encode_png(grid(images, {.columns = int(images.size()), .padding = 6}));
   };

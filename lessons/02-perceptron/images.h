@@ -50,17 +50,20 @@ inline double seconds_a_step(kindling::Sequential& model, const kindling::ImageS
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / kSteps;
 }
 
-// "auto" takes Fashion-MNIST where it is installed, generated digits otherwise, and says which.
-inline kindling::ImageData load_images(const std::string& name, uint64_t seed) {
+// "auto" becomes the name of what is taken: Fashion-MNIST where it is installed, otherwise
+// generated digits, and then it says so.
+inline kindling::ImageData load_images(std::string& name, uint64_t seed) {
   using namespace kindling;
-  if (name == "digits") return stroke_digits(10000, 2000, seed);
-  if (name != "auto") return load_mnist(name);
-  try {
-    return load_mnist("fashion-mnist");
-  } catch (const DataMissing& missing) {
-    fmt::print("{}\nUsing generated digits instead (--data digits).\n", missing.what());
-    return stroke_digits(10000, 2000, seed);
+  if (name == "auto") {
+    name = "fashion-mnist";
+    try {
+      return load_mnist(name);
+    } catch (const DataMissing& missing) {
+      fmt::print("{}\nUsing generated digits instead (--data digits).\n", missing.what());
+      name = "digits";
+    }
   }
+  return name == "digits" ? stroke_digits(10000, 2000, seed) : load_mnist(name);
 }
 
 // The answers of a model on a whole set, without a graph.

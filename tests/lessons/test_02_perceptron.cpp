@@ -115,6 +115,15 @@ TEST_CASE("lesson 02: a profile and the graph of a step on request") {
   CHECK_THAT(read_text(first_run(out) / "graph.dot"), ContainsSubstring("cross_entropy"));
 }
 
+TEST_CASE("lesson 02: a run keeps the data set that auto found, so that it goes on with that one") {
+  const TempFolder out;
+  const CommandResult r = run(out, "--part images --quick --epochs 1");
+  INFO(r.output);
+  const bool fashion = r.output.find("\nfashion-mnist: ") != std::string::npos;
+  CHECK_THAT(read_text(first_run(out) / "config.json"),
+             ContainsSubstring(fashion ? "\"--data fashion-mnist\"" : "\"--data digits\""));
+}
+
 TEST_CASE("lesson 02: known mistakes fall outside the band and exit with 3") {
   const std::string mistake = GENERATE(as<std::string>(), "--part images --lr 0",
                                        "--part images --shuffle-labels", "--part blobs --no-bias");

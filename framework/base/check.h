@@ -33,8 +33,8 @@ struct Interrupted : Error {
 // "a, b, c", for messages. (fmt::join compiles a second's worth of templates wherever it is used.)
 inline std::string joined(std::span<const std::string> words) {
   std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
+  for (const std::string& word : words) text += ", " + word;
+  return words.empty() ? text : text.substr(2);
 }
 
 }  // namespace kindling

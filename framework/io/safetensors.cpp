@@ -117,15 +117,19 @@ Entry parse_entry(const std::string& name, json_t* value) {
 // `where` is about() the tensor that is being looked at, and empty when it is none.
 TensorFile read_checked(std::istream& in, uint64_t size, std::string& where) {
   const uint64_t header_size = read<uint64_t>(in, 1)[0];
-  ENSURE(header_size <= kMostHeader && header_size <= size - 8,
+  ENSURE(header_size >= 2 && header_size <= kMostHeader && header_size <= size - 8,
          "truncated or no safetensors file: a header of {} bytes in a file of {}", header_size,
          size);
   const std::vector<char> text = read<char>(in, header_size);
   json_error_t error{};
   const Json header(json_loadb(text.data(), text.size(), JSON_REJECT_DUPLICATES, &error),
                     json_decref);
-  ENSURE(json_is_object(header.get()), "its header is not a JSON object in UTF-8: {}",
-         header ? "it is a list" : error.text);
+  const std::string_view why = header ? "it is a list" : error.text;
+  // The place is shown by the last of what was read, escaped.
+  const size_t at = std::min(size_t(error.position), text.size()), last = std::min<size_t>(at, 80);
+  ENSURE(json_is_object(header.get()),
+         "its header is not a JSON object in UTF-8: {} at byte {}, after {:?}",
+         why.substr(0, why.find(" near")), at, std::string_view(&text[at - last], last));
   std::vector<Entry> entries;
   for (void* i = json_object_iter(header.get()); i; i = json_object_iter_next(header.get(), i)) {
     const std::string name = json_object_iter_key(i);
@@ -207,6 +211,7 @@ void write_safetensors(const std::string& path, const TensorFile& file) {
   std::list<std::vector<int64_t>> buffers;
   for (const auto& [name, value] : file) {
     ENSURE(name != kMetadata, "{}: a tensor is named {}, which is reserved", path, name);
+    ENSURE(name.find('\0') == name.npos, "{}: a tensor's name holds a zero byte", path);
     pieces.push_back(bytes_of(value, buffers.emplace_back()));
     const uint64_t begin = std::exchange(end, end + pieces.back().size());
     json_t* const shape = json_array();
@@ -214,13 +219,11 @@ void write_safetensors(const std::string& path, const TensorFile& file) {
     json_t* const entry =
         json_pack("{s:[I,I],s:s,s:o}", "data_offsets", json_int_t(begin), json_int_t(end), "dtype",
                   kWritten[value.index()], "shape", shape);
-    ENSURE(json_object_set_new(header.get(), name.c_str(), entry) == 0 &&
-               name.find('\0') == std::string::npos,
+    ENSURE(json_object_set_new(header.get(), name.c_str(), entry) == 0,
            "{}: a name in it is not UTF-8", path);
   }
-  const std::unique_ptr<char, decltype(&std::free)> dumped(json_dumps(header.get(), JSON_COMPACT),
-                                                           std::free);
-  std::string text = dumped.get();
+  std::string text(json_dumpb(header.get(), nullptr, 0, JSON_COMPACT), ' ');
+  json_dumpb(header.get(), text.data(), text.size(), JSON_COMPACT);
   text.resize((text.size() + 7) / 8 * 8, ' ');  // the tensors begin at a multiple of 8
   const uint64_t header_size = text.size();
   pieces[0] = bytes_of(std::span(&header_size, 1)), pieces[1] = text;

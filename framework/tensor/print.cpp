@@ -39,20 +39,18 @@ std::string lay_out(const Shape& shape, const WordOf& word, int axis = 0, int64_
   return "[" + done + row + "]";
 }
 
-// The largest measure(i) of the elements that are shown, 0 if there are none.
-double largest(const Shape& shape, const std::function<double(int64_t)>& measure) {
-  double most = 0;
+void for_each_shown(const Shape& shape, const std::function<void(int64_t i)>& visit) {
   lay_out(shape, [&](int64_t i) {
-    most = std::max(most, measure(i));
+    visit(i);
     return "";
   });
-  return most;
 }
 
 // Words brought to one width and laid out.
 std::string print(const Shape& shape, const WordOf& word) {
   if (shape.elements() == 0) return "[]";
-  const auto width = size_t(largest(shape, [&](int64_t i) { return double(word(i).size()); }));
+  size_t width = 0;
+  for_each_shown(shape, [&](int64_t i) { width = std::max(width, word(i).size()); });
   return lay_out(shape, [&](int64_t i) { return fmt::format("{:>{}}", word(i), width); });
 }
 
@@ -91,14 +89,17 @@ std::string Shape::str() const {
 std::string to_string(const Tensor& tensor, int precision) {
   const Shape& shape = tensor.shape();
   const real* x = tensor.data();
-  const auto size = [&](int64_t i) { return std::isfinite(x[i]) ? std::abs(double(x[i])) : 0; };
-  const double most = largest(shape, size);
-  // Of the finite numbers but 0: the smallest is the one whose reciprocal is largest.
-  const double least = 1 / largest(shape, [&](int64_t i) { return size(i) > 0 ? 1 / size(i) : 0; });
+  real most = 0, least = INFINITY;  // sizes of the finite numbers that are not zero
+  for_each_shown(shape, [&](int64_t i) {
+    if (!std::isfinite(x[i]) || x[i] == 0) return;
+    most = std::max(most, std::abs(x[i])), least = std::min(least, std::abs(x[i]));
+  });
   const bool scientific = most > 0 && (most >= 1e8 || least < 1e-4 || most / least > 1000);
   const auto format = scientific ? std::chars_format::scientific : std::chars_format::fixed;
-  const auto fraction = size_t(largest(
-      shape, [&](int64_t i) { return double(word_of(x[i], format, precision).fraction.size()); }));
+  size_t fraction = 0;  // the longest
+  for_each_shown(shape, [&](int64_t i) {
+    fraction = std::max(fraction, word_of(x[i], format, precision).fraction.size());
+  });
   return print(shape, [&](int64_t i) {
     Word word = word_of(x[i], format, precision);
     // Fractions are brought to one length; what is not finite has none.

@@ -116,8 +116,7 @@ bool Cli::parse(int argc, const char* const* argv) {
       throw UsageError(fmt::format("{0} needs a value: {0} {1}", name, option->takes));
     }
     option->set(joined ? word.substr(name.size() + 1) : flag ? "" : argv[++i]);
-    if (shared.help) fmt::print("{}", help());
-    if (shared.help) return false;
+    if (shared.help) return fmt::print("{}", help()), false;
   }
   if (shared.out.empty()) throw UsageError("--out: '' is no folder. See --help");
   if (shared.threads > 0) set_threads(int(shared.threads));
@@ -140,12 +139,12 @@ std::string Cli::help() const {
   return text;
 }
 
-std::string Cli::listed(Effect at_least, bool unchanged) const {
+std::string Cli::listed(Effect at_least, bool unchanged, const std::string& between) const {
   std::string text;
   for (const Option& option : options_) {
     const bool flag = option.takes.empty(), same = option.text() == option.initial;
     if (option.effect < at_least || (same && (flag || !unchanged))) continue;
-    text += (text.empty() ? "" : " ") + option.name + (flag ? "" : " " + option.text());
+    text += (text.empty() ? "" : between) + option.name + (flag ? "" : " " + option.text());
   }
   return text;
 }

@@ -29,8 +29,7 @@ void fit(Module& model, Optimizer& optimizer, const Dataset& train, const Loss& 
       ENSURE(std::isfinite(value),
              "training: the loss is {} at step {} of epoch {}. Try a smaller --lr", value,
              state.step, epoch);
-      const bool draws = shared.graph && state.step == 0;
-      if (draws) progress.say(draw_graph(loss, report.path("graph")));
+      if (shared.graph && state.step == 0) progress.say(draw_graph(loss, report.path("graph")));
       loss.backward();
       if (options.clip_norm > 0) clip_gradients(weights, options.clip_norm);
       optimizer.step();

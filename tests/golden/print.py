@@ -16,6 +16,8 @@ reals = [
     ([0.00012, 0.05], 4),             # the smallest that is not yet scientific
     ([0.0000999, 0.05], 4),           # scientific: below 1e-4
     ([1, 1000], 4),                   # not scientific: a range of 1000
+    ([99, 99000], 4),                 # so is this
+    ([0.7, 700], 4),                  # and this, in float
     ([1, 1001], 4),                   # scientific: a range above 1000
     ([99999992, 1e7], 4),
     ([1e8, 1e8], 4),

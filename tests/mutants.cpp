@@ -19,7 +19,7 @@
 // without end is not enough.
 //
 // Nothing is changed in the checkout. Each of two workers has a copy of the tree under
-// $KINDLING_BUILD/mutant-trees, in which make builds only what an edit touched.
+// $KINDLING_BUILD/mutant-trees, in which make builds only what hangs on an edit.
 #include <sys/wait.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // What every file stands on: the parts of the standard library that nearly all use, included once
-// here so that a file lists only what is particular to it; and the number type. Page:
+// here so that a file lists only what is particular to it; the number type; and a clock. Page:
 // docs/contributing.md
 #pragma once
 

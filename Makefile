@@ -174,9 +174,8 @@ $(O)/objects/tests/all.h.gch: $(O)/flags | packages
 	@printf '#include "%s"\n' support/catch.h ops/ops.h >$(@:.gch=)
 	@echo "  compile support/catch.h ops/ops.h"
 	$(Q)$(COMPILE) -x c++-header $(@:.gch=) -o $@
-using_all := $(TESTS) $(filter-out %/main.o,$(SUPPORT))
-$(using_all): $(O)/objects/tests/all.h.gch
-$(using_all): private BEGIN := -Winvalid-pch -include $(O)/objects/tests/all.h
+$(TESTS): $(O)/objects/tests/all.h.gch
+$(TESTS): private BEGIN := -Winvalid-pch -include $(O)/objects/tests/all.h
 endif
 # This file holds all of Catch2 version 2, which is slow to compile and need not be fast.
 $(O)/objects/tests/support/main.o: override OPT := -O0

@@ -66,7 +66,7 @@ COMPILE     = $(CXX) -std=c++20 $(OPT) $(DEBUG) $(WARN) $(DEFINES) -Iframework $
               $(PACKAGE_FLAGS) -pthread $(ISA) $(CXXFLAGS) $(BEGIN) -MMD -MP
 LINK        = $(CXX) $(DEBUG) $(LDFLAGS)
 
-# Every object is made again when the compiler, these flags or the list of the library's files change.
+# Every object is made again when the compiler, these flags or the library's list of files change.
 STAMP  = $(CXX) $(OPT) $(KERNEL_OPT) $(DEBUG) $(WARN) $(DEFINES) $(CXXFLAGS) $(SOURCES)
 $(O)/flags: force
 	@mkdir -p $(@D)
@@ -277,7 +277,7 @@ install: override PREFIX := $(abspath $(PREFIX))
 install: $(LIB) ## install headers, library and pkg-config file; PREFIX=/usr/local DESTDIR=
 	@cd framework && for header in $(filter %.h,$(ORDER)); do \
 	  install -D -m 644 $$header $(DESTDIR)$(PREFIX)/include/kindling/$$header \
-  || { echo "choose a folder you may write to: make install PREFIX=..."; exit 1; }; done
+	  || { echo "choose a folder you may write to: make install PREFIX=..."; exit 1; }; done
 	@install -D -m 644 $(LIB) $(DESTDIR)$(PREFIX)/lib/libkindling.a
 	@mkdir -p $(DESTDIR)$(PREFIX)/lib/pkgconfig
 	@printf '%s\n' 'Name: kindling' 'Description: a deep-learning framework to read' 'Version: 0.2' \

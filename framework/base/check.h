@@ -31,10 +31,10 @@ struct Interrupted : Error {
 };
 
 // "a, b, c", for messages. (fmt::join compiles a second's worth of templates wherever it is used.)
-inline std::string joined(std::span<const std::string> words) {
+inline std::string joined(std::span<const std::string> words, const std::string& between = ", ") {
   std::string text;
-  for (const std::string& word : words) text += ", " + word;
-  return words.empty() ? text : text.substr(2);
+  for (const std::string& word : words) text += between + word;
+  return words.empty() ? text : text.substr(between.size());
 }
 
 }  // namespace kindling

@@ -7,7 +7,6 @@
 #include <charconv>
 
 #include "autograd/profile.h"
-#include "base/check.h"
 #include "base/parallel.h"
 #include "kernels/dispatch.h"
 
@@ -139,14 +138,14 @@ std::string Cli::help() const {
   return text;
 }
 
-std::string Cli::listed(Effect at_least, bool unchanged, const std::string& between) const {
-  std::string text;
+std::vector<std::string> Cli::listed(Effect at_least, bool unchanged) const {
+  std::vector<std::string> all;
   for (const Option& option : options_) {
     const bool flag = option.takes.empty(), same = option.text() == option.initial;
     if (option.effect < at_least || (same && (flag || !unchanged))) continue;
-    text += (text.empty() ? "" : between) + option.name + (flag ? "" : " " + option.text());
+    all.push_back(option.name + (flag ? "" : " " + option.text()));
   }
-  return text;
+  return all;
 }
 
 bool interrupted() { return ctrl_c; }

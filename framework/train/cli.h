@@ -1,7 +1,7 @@
 // The command line every lesson shares, and the exit codes. Page: docs/contributing.md
 #pragma once
 
-#include "base/standard.h"
+#include "base/check.h"
 
 #include <variant>
 
@@ -59,13 +59,11 @@ class Cli {
 
   std::string help() const;  // after parse
   // What the reader changed among the options that move a result off its band: "--epochs 1 --lr 0".
-  std::string changed() const { return listed(off_band, false); }
+  std::string changed() const { return joined(listed(off_band, false), " "); }
   // The same with the options that choose another band, --quick and --data: for a record.
-  std::string chosen() const { return listed(other_band, false); }
-  // Every option that a result may depend on, changed or not: what stands between the first and the
-  // last quote of a JSON list, for config.json. None has anything to escape: they are numbers, and
-  // names from a lesson's source.
-  std::string settings() const { return listed(inside_band, true, "\",\n    \""); }
+  std::string chosen() const { return joined(listed(other_band, false), " "); }
+  // Every option that a result may depend on, changed or not: for config.json.
+  std::vector<std::string> settings() const { return listed(inside_band, true); }
 
  private:
   // What an option does to the result: nothing, what the band allows for, choose another band, or
@@ -83,7 +81,7 @@ class Cli {
     std::string text() const;
     void set(const std::string& text);
   };
-  std::string listed(Effect at_least, bool unchanged, const std::string& between = " ") const;
+  std::vector<std::string> listed(Effect at_least, bool unchanged) const;
 
   std::vector<Option> options_;  // the shared ones that this lesson has, and its own
 };

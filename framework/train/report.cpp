@@ -80,9 +80,10 @@ std::vector<double> recorded(const std::string& records, const std::string& expe
 Report::Report(const Cli& cli, std::string records)
     : cli_(cli), records_(std::move(records)), folder_(cli.shared.resume) {
   const std::string record = cli.shared.record;
+  // No value needs a backslash: they are numbers, and names from a lesson's source.
   const std::string config = fmt::format(
       "{{\n  \"lesson\": \"{}\",\n  \"isa\": \"{}\",\n  \"options\": [\n    \"{}\"\n  ],\n",
-      cli.lesson, kernels().name, cli.settings());
+      cli.lesson, kernels().name, joined(cli.settings(), "\",\n    \""));
   if (folder_.empty()) {
     folder_ = new_run_folder(cli.shared.out, cli.lesson);
     write_file(path("config.json"), fmt::format("{}  \"threads\": {},\n  \"cpu\": \"{}\"\n}}\n",

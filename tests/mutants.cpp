@@ -187,18 +187,39 @@ std::string test_binary(const Mutant& mutant) {
   return "build/only/" + file.generic_string();
 }
 
-Result build(const fs::path& tree, const Mutant& mutant, size_t jobs = 1) {
-  const std::string binary = test_binary(mutant);
-  std::string targets = binary;
-  if (binary.rfind("build/f64/", 0) == 0) targets += " REAL=double";
+// What make is to build for a mutant: that binary and what its test runs.
+std::string targets_of(const Mutant& mutant) {
+  std::string targets = test_binary(mutant);
+  if (targets.rfind("build/f64/", 0) == 0) targets += " REAL=double";
   if (!mutant.lesson.empty()) targets += " build/lesson-" + mutant.lesson;
   if (!mutant.tool.empty()) targets += " build/" + mutant.tool;
+  return targets;
+}
+
+Result build(const fs::path& tree, const std::string& targets_and_options, size_t jobs = 1) {
   // -O1 compiles in half the time. A wrong edit may cause a warning, and make's own variables must
   // not leak in from the make above.
   return run(tree,
              "env -u MAKEFLAGS -u MAKELEVEL -u CXXFLAGS make BUILD=build OPT=-O1 "
              "KERNEL_OPT=-O1 -j" +
-                 std::to_string(jobs) + " " + targets);
+                 std::to_string(jobs) + " " + targets_and_options);
+}
+
+// Make's options -o ("this one is new enough") for the objects of the library that the linker,
+// whose trace names what it takes, takes nothing from: compiling them after each edit of a header
+// that they include would be most of the time.
+std::string not_linked(const fs::path& tree, const std::string& targets, const std::string& trace) {
+  const std::string folder = targets.rfind("build/f64/", 0) == 0 ? "build/f64" : "build";
+  const fs::path objects = tree / folder / "objects/framework";
+  std::string options;
+  if (!fs::exists(objects)) return options;
+  for (const auto& entry : fs::recursive_directory_iterator(objects)) {
+    const fs::path& object = entry.path();
+    const bool linked = count_of(trace, "libkindling.a)" + object.filename().string()) > 0;
+    if (object.extension() != ".o" || linked) continue;
+    options += " -o " + fs::relative(object, tree).generic_string();
+  }
+  return options;
 }
 
 Result run_test(const fs::path& tree, const Mutant& mutant) {
@@ -226,13 +247,13 @@ std::string last_lines(const std::string& text, size_t count) {
 }
 
 // What became of one mutant: "" when it was killed, else the reason why not.
-std::string try_mutant(const fs::path& tree, const Mutant& mutant) {
+std::string try_mutant(const fs::path& tree, const Mutant& mutant, const std::string& options) {
   const std::string original = read_text(tree / mutant.file);
   std::string changed = original;
   changed.replace(changed.find(mutant.old_text), mutant.old_text.size(), mutant.new_text);
   write_text(tree / mutant.file, changed);
   std::string reason;
-  const Result built = build(tree, mutant);
+  const Result built = build(tree, targets_of(mutant) + options);
   if (built.code != 0) {
     reason = "does not compile:" + last_lines(built.output, 8);
   } else {
@@ -262,14 +283,22 @@ void copy_tree(const fs::path& from, const fs::path& to, const std::set<std::str
   if (copied.code != 0) throw std::runtime_error("cannot copy the tree: " + copied.output);
 }
 
-// Every named test must pass before anything is changed.
-void check_baseline(const fs::path& tree, const std::vector<Mutant>& mutants) {
+// Every named test must pass before anything is changed. Gives make's options for each targets_of.
+std::map<std::string, std::string> check_baseline(const fs::path& tree,
+                                                  const std::vector<Mutant>& mutants) {
+  std::map<std::string, std::string> options;
   std::set<std::string> done;
   for (const Mutant& mutant : mutants) {
-    if (!done.insert(mutant.in + mutant.test + mutant.lesson + mutant.tool).second) continue;
-    const Result built = build(tree, mutant, kWorkers);
-    if (built.code != 0) {
-      throw std::runtime_error("the unchanged tree does not build:" + last_lines(built.output, 20));
+    const std::string targets = targets_of(mutant);
+    if (!done.insert(targets + mutant.test).second) continue;
+    if (!options.count(targets)) {
+      run(tree, "rm -f " + targets);  // a binary that is there would not be linked: no trace
+      const Result built = build(tree, targets + " LDFLAGS=-Wl,-t,-t", kWorkers);
+      if (built.code != 0) {
+        throw std::runtime_error("the unchanged tree does not build:" +
+                                 last_lines(built.output, 20));
+      }
+      options[targets] = not_linked(tree, targets, built.output);
     }
     const Result result = run_test(tree, mutant);
     if (result.code != 0) {
@@ -277,6 +306,7 @@ void check_baseline(const fs::path& tree, const std::vector<Mutant>& mutants) {
                                "' fails on the unchanged tree:" + last_lines(result.output, 20));
     }
   }
+  return options;
 }
 
 int run_all(const std::vector<Mutant>& mutants, const fs::path& root) {
@@ -289,7 +319,7 @@ int run_all(const std::vector<Mutant>& mutants, const fs::path& root) {
   fs::remove_all(base);
   std::cout << mutants.size() << " mutants; first their tests on the unchanged tree" << std::endl;
   copy_tree(root, trees[0], {".git", "out", "build"});
-  check_baseline(trees[0], mutants);
+  const std::map<std::string, std::string> options = check_baseline(trees[0], mutants);
   for (size_t worker = 1; worker < kWorkers; ++worker) copy_tree(trees[0], trees[worker], {});
 
   // A worker takes all mutants of a file, since an edit and its undoing both compile that file.
@@ -307,7 +337,7 @@ int run_all(const std::vector<Mutant>& mutants, const fs::path& root) {
       for (const Mutant* mutant : queue[i]) {
         std::string reason;
         try {
-          reason = try_mutant(tree, *mutant);
+          reason = try_mutant(tree, *mutant, options.at(targets_of(*mutant)));
         } catch (const std::exception& error) {
           reason = error.what();
         }

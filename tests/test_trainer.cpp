@@ -67,7 +67,8 @@ struct Run {
   // Trains in `resume` or in a new folder below `out`; gives the run folder.
   std::string train(const fs::path& out, const std::string& resume = "",
                     const Loss& loss_of = nullptr, std::vector<std::string> words = {}) {
-    words.insert(words.begin(), {"lesson", "--out", out.string(), "--resume", resume});
+    words.insert(words.begin(), {"lesson", "--out", out.string()});
+    cli.shared.resume = resume;
     std::vector<const char*> argv;
     for (const std::string& word : words) argv.push_back(word.c_str());
     cli.parse(int(argv.size()), argv.data());

@@ -31,7 +31,7 @@ static void tile(int64_t K, const real* a, const Matrix& strides, const real* pa
   const real* row[R];
   for (int r = 0; r < R; ++r) row[r] = a + std::min<int64_t>(r, rows - 1) * strides.row_stride;
   const int64_t step = strides.col_stride;
-  Vec sum[R][V] = {};
+  Vec sum[R][V] = {};  // in registers, since the loops over them unroll: those have no index
   for (int64_t k = 0; k < K; ++k, panel += V * kWidth) {
     Vec b[V];
 #pragma GCC unroll 8

@@ -111,13 +111,14 @@ bool Cli::parse(int argc, const char* const* argv) {
     }
     const bool flag = option->takes.empty(), joined = name.size() < word.size();
     if (flag && joined) throw UsageError(name + " takes no value. See --help");
-    if (!flag && !joined && (i + 1 == argc || std::string(argv[i + 1]).starts_with("--"))) {
+    const bool next = !flag && !joined && i + 1 < argc;  // the value is the next word
+    const std::string value = joined ? word.substr(name.size() + 1) : next ? argv[++i] : "";
+    if (!flag && (value.empty() || (next && value.starts_with("--")))) {
       throw UsageError(fmt::format("{0} needs a value: {0} {1}", name, option->takes));
     }
-    option->set(joined ? word.substr(name.size() + 1) : flag ? "" : argv[++i]);
+    option->set(value);
     if (shared.help) return fmt::print("{}", help()), false;
   }
-  if (shared.out.empty()) throw UsageError("--out: '' is no folder. See --help");
   if (shared.threads > 0) set_threads(int(shared.threads));
   if (!shared.isa.empty()) set_isa(shared.isa);
   return true;

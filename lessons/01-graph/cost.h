@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 #include <vector>
 
@@ -22,10 +21,10 @@ template <class T> T chain(T y, const T& w, int64_t n) {
 template <class Run> double nanoseconds(int64_t links, int repeats, const Run& run) {
   std::vector<double> times;
   for (int i = 0; i < repeats; ++i) {
-    const auto start = std::chrono::steady_clock::now();
+    if (kindling::interrupted()) throw kindling::Interrupted("interrupted");
+    const double start = kindling::clock_seconds();
     run();
-    const std::chrono::duration<double, std::nano> taken = std::chrono::steady_clock::now() - start;
-    times.push_back(taken.count() / double(links));
+    times.push_back((kindling::clock_seconds() - start) * 1e9 / double(links));
   }
   std::nth_element(times.begin(), times.begin() + repeats / 2, times.end());
   return times[size_t(repeats / 2)];

@@ -56,13 +56,14 @@ inline Perceptron learn_blobs(const std::vector<Sample>& samples, bool with_bias
     if ((mistake & (mistake - 1)) == 0 && strip.size() < 7) strip.push_back(draw(unit, samples));
   });
   strip.push_back(draw(unit, samples));
-  fmt::print("  {}: {} of {} right after {} passes and {} mistakes{}\n", name,
+  fmt::print("   {}: {} of {} right after {} passes and {} mistakes{}\n", name,
              right_answers(unit, samples), samples.size(), t.passes, t.mistakes,
              t.converged ? "" : " (stopped)");
   return unit;
 }
 
 inline void blobs(kindling::Report& report, uint64_t seed, bool no_bias) {
+  fmt::print("\n3. Clouds away from the origin\n\n");
   const auto samples = make_blobs(seed);
   std::vector<Image> strip, strip_without;
   const Perceptron with = learn_blobs(
@@ -71,8 +72,11 @@ inline void blobs(kindling::Report& report, uint64_t seed, bool no_bias) {
   const auto row = [](const std::vector<Image>& images) {
     return encode_png(grid(images, {.columns = int(images.size()), .padding = 6}));
   };
-  kindling::write_file(report.path("boundary.png"), row({strip.back(), strip_without.back()}));
-  kindling::write_file(report.path("learning.png"), row(strip));
+  const std::string boundary = report.path("boundary.png"), learning = report.path("learning.png");
+  kindling::write_file(boundary, row({strip.back(), strip_without.back()}));
+  kindling::write_file(learning, row(strip));
+  fmt::print("   {}: both lines, the one without bias on the right\n", boundary);
+  fmt::print("   {}: the first unit after 0, 1, 2, 4, 8, ... mistakes\n", learning);
   report.claim("the unit draws a line that puts every blob sample on its side",
                right_answers(with, samples) == int(samples.size()));
   report.claim("without a bias the line must pass through the origin, and cannot",

@@ -43,12 +43,14 @@ inline bool threshold_is_minus_bias() {
 }
 
 inline void gates(kindling::Report& report) {
+  fmt::print("\n1. A threshold T moved to the other side is a bias, b = -T\n\n");
   report.claim("a learned threshold T and a learned bias b stay equal, b = -T, at every step",
                threshold_is_minus_bias());
   constexpr int kPasses = 1000;
   int learned_with = 0, learned_without = 0;
   bool bounded = true;
-  fmt::print("\n  gate       with bias: mistakes (bound)   without: mistakes (bound)\n");
+  fmt::print("\n2. Sixteen gates: mistakes until learned, at most (R / gamma)^2\n\n");
+  fmt::print("   {:<9}  with bias: mistakes (bound)   without: mistakes (bound)\n", "gate");
   for (int g = 0; g < 16; ++g) {
     const auto table = gate(g);
     Perceptron with, without;
@@ -64,7 +66,7 @@ inline void gates(kindling::Report& report) {
     const auto cell = [](const Training& t, double bound) {
       return t.converged ? fmt::format("{:>2} ({:.1f})", t.mistakes, bound) : std::string("never");
     };
-    fmt::print("  {:<9}  {:>26}   {:>25}\n", kGateNames[size_t(g)], cell(a, bound_a),
+    fmt::print("   {:<9}  {:>27}   {:>25}\n", kGateNames[size_t(g)], cell(a, bound_a),
                cell(b, bound_b));
   }
   fmt::print("\n");

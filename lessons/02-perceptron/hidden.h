@@ -37,6 +37,7 @@ inline double train_xor(kindling::Sequential& network, int steps) {
 
 inline void xor_gate(kindling::Report& report, uint64_t seed) {
   using namespace kindling;
+  fmt::print("\n4. XOR needs a hidden layer\n\n");
   // Two hidden units leave no room for bad luck: some starts end in a plateau and are tried anew.
   double loss = INFINITY;
   Sequential network;
@@ -57,7 +58,9 @@ inline void xor_gate(kindling::Report& report, uint64_t seed) {
   std::copy(centres.begin(), centres.end(), points.mutable_data());
   const Tensor scores = affine(sigmoid(network(points)), 2, -1);
   const std::vector<Dot> truth = {{0, 0, 0}, {0, 1, 1}, {1, 0, 1}, {1, 1, 0}};
-  write_file(report.path("xor.png"), encode_png(decision_picture(plane, scores.values(), truth)));
+  const std::string picture = report.path("xor.png");
+  write_file(picture, encode_png(decision_picture(plane, scores.values(), truth)));
+  fmt::print("   {}: what the network answers between the four points\n", picture);
 }
 
 // The first loss of a classifier that knows nothing but its bias, on 900 positive of 1,000 samples.
@@ -69,7 +72,8 @@ inline void log_prior(kindling::Report& report) {
     return double(binary_cross_entropy(full({1000, 1}, bias), targets).item());
   };
   const double zero = first_loss(0), prior = first_loss(std::log(0.9 / 0.1));
-  fmt::print("\n  first loss on 90/10 data: {:.4f} with output bias 0, {:.4f} with the log prior\n",
+  fmt::print("\n5. Where a bias matters most, and where it does nothing\n\n");
+  fmt::print("   first loss on 90/10 data: {:.4f} with output bias 0, {:.4f} with the log prior\n",
              zero, prior);
   report.claim("bias 0 starts at ln 2 = 0.693, the log prior at the entropy of 90/10 = 0.325",
                std::abs(zero - std::log(2.0)) < 1e-4 && std::abs(prior - 0.3250830) < 1e-4);

@@ -136,6 +136,7 @@ inline void draw_results(kindling::Report& report, kindling::Sequential& model,
   }
   const Image weights = grid(filters, {.columns = 10, .scale = 2, .padding = 6});
   write_file(report.path("weights.png"), encode_png(weights));
+  fmt::print("\n   confusion.svg, most-wrong.svg and weights.png are in {}\n", report.folder());
 }
 
 }  // namespace lesson02

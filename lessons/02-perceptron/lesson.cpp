@@ -91,7 +91,7 @@ void images(ImageData data, const Settings& settings, const Cli& cli, Report& re
     }
     data.train.labels = shuffled;
   }
-  fmt::print("\n{}: {} training and {} {} images of {}\n", name, data.train.size(),
+  fmt::print("\n6. {}: {} training and {} {} images of {}\n\n", name, data.train.size(),
              data.test.size(), settings.validate ? "held-out" : "test", data.train.image);
 
   Random random(shared.seed);
@@ -134,7 +134,6 @@ int main(int argc, char** argv) {
     if (runs("xor")) lesson02::xor_gate(report, cli.shared.seed);
     if (runs("prior")) lesson02::log_prior(report), lesson02::idle_bias(report, cli.shared.seed);
     if (data) images(std::move(*data), settings, cli, report);
-    fmt::print("\npictures are in {}\n", report.folder());
     return report.verdict("the experiments in docs/02-perceptron.md");
   });
 }

@@ -119,7 +119,7 @@ TEST_CASE("lesson 02: a run keeps the data set that auto found, so that it goes 
   const TempFolder out;
   const CommandResult r = run(out, "--part images --quick --epochs 1");
   INFO(r.output);
-  const bool fashion = r.output.find("\nfashion-mnist: ") != std::string::npos;
+  const bool fashion = r.output.find("\n6. fashion-mnist: ") != std::string::npos;
   CHECK_THAT(read_text(first_run(out) / "config.json"),
              ContainsSubstring(fashion ? "\"--data fashion-mnist\"" : "\"--data digits\""));
 }

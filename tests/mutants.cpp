@@ -188,35 +188,39 @@ std::string test_binary(const Mutant& mutant) {
 }
 
 // What make is to build for a mutant: that binary and what its test runs.
-std::string targets_of(const Mutant& mutant) {
-  std::string targets = test_binary(mutant);
-  if (targets.rfind("build/f64/", 0) == 0) targets += " REAL=double";
-  if (!mutant.lesson.empty()) targets += " build/lesson-" + mutant.lesson;
-  if (!mutant.tool.empty()) targets += " build/" + mutant.tool;
+std::vector<std::string> targets_of(const Mutant& mutant) {
+  std::vector<std::string> targets = {test_binary(mutant)};
+  if (!mutant.lesson.empty()) targets.push_back("build/lesson-" + mutant.lesson);
+  if (!mutant.tool.empty()) targets.push_back("build/" + mutant.tool);
   return targets;
 }
 
-Result build(const fs::path& tree, const std::string& targets_and_options, size_t jobs = 1) {
+bool is_double(const std::string& target) { return target.rfind("build/f64/", 0) == 0; }
+
+template <class Targets>
+Result build(const fs::path& tree, const Targets& targets, const std::string& options) {
   // -O1 compiles in half the time. A wrong edit may cause a warning, and make's own variables must
   // not leak in from the make above.
-  return run(tree,
-             "env -u MAKEFLAGS -u MAKELEVEL -u CXXFLAGS make BUILD=build OPT=-O1 "
-             "KERNEL_OPT=-O1 -j" +
-                 std::to_string(jobs) + " " + targets_and_options);
+  std::string command =
+      "env -u MAKEFLAGS -u MAKELEVEL -u CXXFLAGS make BUILD=build OPT=-O1 KERNEL_OPT=-O1 " +
+      options;
+  if (is_double(*targets.begin())) command += " REAL=double";
+  for (const std::string& target : targets) command += " " + target;
+  return run(tree, command);
 }
 
 // Make's options -o ("this one is new enough") for the objects of the library that the linker,
-// whose trace names what it takes, takes nothing from: compiling them after each edit of a header
+// whose map names what it takes, takes nothing from: compiling them after each edit of a header
 // that they include would be most of the time.
-std::string not_linked(const fs::path& tree, const std::string& targets, const std::string& trace) {
-  const std::string folder = targets.rfind("build/f64/", 0) == 0 ? "build/f64" : "build";
-  const fs::path objects = tree / folder / "objects/framework";
-  std::string options;
+std::string not_linked(const fs::path& tree, const std::vector<std::string>& targets) {
+  const fs::path objects = tree / (is_double(targets[0]) ? "build/f64" : "build") / "objects";
+  std::string maps, options;
   if (!fs::exists(objects)) return options;
-  for (const auto& entry : fs::recursive_directory_iterator(objects)) {
+  for (const std::string& target : targets) maps += read_text(tree / (target + ".map"));
+  for (const auto& entry : fs::recursive_directory_iterator(objects / "framework")) {
     const fs::path& object = entry.path();
-    const bool linked = count_of(trace, "libkindling.a)" + object.filename().string()) > 0;
-    if (object.extension() != ".o" || linked) continue;
+    const std::string member = "libkindling.a(" + object.filename().string() + ")";
+    if (object.extension() != ".o" || count_of(maps, member) > 0) continue;
     options += " -o " + fs::relative(object, tree).generic_string();
   }
   return options;
@@ -247,13 +251,14 @@ std::string last_lines(const std::string& text, size_t count) {
 }
 
 // What became of one mutant: "" when it was killed, else the reason why not.
-std::string try_mutant(const fs::path& tree, const Mutant& mutant, const std::string& options) {
+std::string try_mutant(const fs::path& tree, const Mutant& mutant) {
   const std::string original = read_text(tree / mutant.file);
   std::string changed = original;
   changed.replace(changed.find(mutant.old_text), mutant.old_text.size(), mutant.new_text);
   write_text(tree / mutant.file, changed);
   std::string reason;
-  const Result built = build(tree, targets_of(mutant) + options);
+  const std::vector<std::string> targets = targets_of(mutant);
+  const Result built = build(tree, targets, "-j1" + not_linked(tree, targets));
   if (built.code != 0) {
     reason = "does not compile:" + last_lines(built.output, 8);
   } else {
@@ -283,30 +288,27 @@ void copy_tree(const fs::path& from, const fs::path& to, const std::set<std::str
   if (copied.code != 0) throw std::runtime_error("cannot copy the tree: " + copied.output);
 }
 
-// Every named test must pass before anything is changed. Gives make's options for each targets_of.
-std::map<std::string, std::string> check_baseline(const fs::path& tree,
-                                                  const std::vector<Mutant>& mutants) {
-  std::map<std::string, std::string> options;
+// Every named test must pass before anything is changed.
+void check_baseline(const fs::path& tree, const std::vector<Mutant>& mutants) {
+  std::map<bool, std::set<std::string>> targets;  // of the double build, and of the other
+  for (const Mutant& mutant : mutants) {
+    for (const std::string& target : targets_of(mutant)) targets[is_double(target)].insert(target);
+  }
+  for (const auto& [doubles, all] : targets) {
+    const Result built =
+        build(tree, all, "LDFLAGS='-Wl,-Map=$@.map' -j" + std::to_string(kWorkers));
+    if (built.code == 0) continue;
+    throw std::runtime_error("the unchanged tree does not build:" + last_lines(built.output, 20));
+  }
   std::set<std::string> done;
   for (const Mutant& mutant : mutants) {
-    const std::string targets = targets_of(mutant);
-    if (!done.insert(targets + mutant.test).second) continue;
-    if (!options.count(targets)) {
-      run(tree, "rm -f " + targets);  // a binary that is there would not be linked: no trace
-      const Result built = build(tree, targets + " LDFLAGS=-Wl,-t,-t", kWorkers);
-      if (built.code != 0) {
-        throw std::runtime_error("the unchanged tree does not build:" +
-                                 last_lines(built.output, 20));
-      }
-      options[targets] = not_linked(tree, targets, built.output);
-    }
+    if (!done.insert(mutant.in + mutant.test).second) continue;
     const Result result = run_test(tree, mutant);
     if (result.code != 0) {
       throw std::runtime_error("'" + mutant.test +
                                "' fails on the unchanged tree:" + last_lines(result.output, 20));
     }
   }
-  return options;
 }
 
 int run_all(const std::vector<Mutant>& mutants, const fs::path& root) {
@@ -319,7 +321,7 @@ int run_all(const std::vector<Mutant>& mutants, const fs::path& root) {
   fs::remove_all(base);
   std::cout << mutants.size() << " mutants; first their tests on the unchanged tree" << std::endl;
   copy_tree(root, trees[0], {".git", "out", "build"});
-  const std::map<std::string, std::string> options = check_baseline(trees[0], mutants);
+  check_baseline(trees[0], mutants);
   for (size_t worker = 1; worker < kWorkers; ++worker) copy_tree(trees[0], trees[worker], {});
 
   // A worker takes all mutants of a file, since an edit and its undoing both compile that file.
@@ -337,7 +339,7 @@ int run_all(const std::vector<Mutant>& mutants, const fs::path& root) {
       for (const Mutant* mutant : queue[i]) {
         std::string reason;
         try {
-          reason = try_mutant(tree, *mutant, options.at(targets_of(*mutant)));
+          reason = try_mutant(tree, *mutant);
         } catch (const std::exception& error) {
           reason = error.what();
         }

@@ -152,8 +152,8 @@ TEST_CASE("cli: changed, chosen and settings tell what a result depends on", "[c
   CHECK(s.cli.changed() == "--lr 0 --shuffle");
   CHECK(s.cli.chosen() == "--quick --lr 0 --data digits --shuffle");
   CHECK(joined(s.cli.settings(), " ") ==
-        "--seed 3 --quick --epochs 12 --batch 128 --lr 0 --data digits --hidden 256 --decay 0.0005 "
-        "--shift 0 --part all --shuffle");
+        "--seed 3 --quick true --epochs 12 --batch 128 --lr 0 --data digits --hidden 256 "
+        "--decay 0.0005 --shift 0 --part all --shuffle true");
 }
 
 TEST_CASE("cli: help shows shared options first, defaults and choices", "[cli]") {

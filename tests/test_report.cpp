@@ -153,8 +153,8 @@ TEST_CASE("report: config.json holds what a result depends on", "[report]") {
   const std::string text = read_text(report.path("config.json"));
   CHECK_THAT(text, Catch::Matchers::StartsWith(
                        fmt::format("{{\n  \"lesson\": \"00-sample\",\n  \"isa\": \"{}\",\n"
-                                   "  \"options\": [\n    \"--seed 9\",\n    \"--epochs 2\",\n"
-                                   "    \"--hidden 5\"\n  ],\n",
+                                   "  \"options\": [\n    \"--seed 9\",\n    \"--quick false\",\n"
+                                   "    \"--epochs 2\",\n    \"--hidden 5\"\n  ],\n",
                                    kernels().name)));
   CHECK_THAT(text, ContainsSubstring("\n  \"threads\": "));
   CHECK_THAT(text, ContainsSubstring("\n  \"cpu\": \""));
@@ -189,7 +189,9 @@ TEST_CASE("report: --resume takes a run of this lesson with the same options", "
   lesson.parse({"--hidden", "5", "--resume", folder});
   CHECK_THROWS_MATCHES(
       Report(lesson.cli, ""), UsageError,
-      Catch::Matchers::Message("--resume " + folder + ": there is no checkpoint to go on from"));
+      Catch::Matchers::Message("--resume " + folder +
+                               ": there is no checkpoint to go on from. Give the folder of a run "
+                               "that trained"));
   write_text(folder + "/checkpoint.safetensors", "");
   CHECK(Report(lesson.cli, "").folder() == folder);
   CHECK(read_text(folder + "/config.json") == config);
@@ -200,6 +202,11 @@ TEST_CASE("report: --resume takes a run of this lesson with the same options", "
       Catch::Matchers::Message(fmt::format("--resume {0}: that run has \"--hidden 5\", this one "
                                            "\"--hidden 6\". See {0}/config.json",
                                            folder)));
+  // A flag that one run has and the other has not.
+  lesson.parse({"--hidden", "5", "--quick", "--resume", folder});
+  CHECK_THROWS_WITH(Report(lesson.cli, ""),
+                    ContainsSubstring("has \"--quick false\", this one \"--quick true\"."));
+  lesson.cli.shared.quick = false;
   lesson.parse({"--hidden", "5", "--resume", folder, "--record", "x.tsv"});
   CHECK_THROWS_AS(Report(lesson.cli, ""), UsageError);
   lesson.cli.shared.record.clear();

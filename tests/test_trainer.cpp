@@ -262,7 +262,7 @@ TEST_CASE("trainer: a loss that is not finite stops the run", "[trainer]") {
                                 const bool last = ++step == 9;
                                 return run.loss(batch) * (last ? std::nan("") : 1.0);
                               }),
-                    "training: the loss is nan at step 8 of epoch 2. Try a smaller --lr");
+                    "training: the loss is not finite at step 8 of epoch 2. Try a smaller --lr");
   CHECK(step == 9);
 }
 

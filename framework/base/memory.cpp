@@ -51,7 +51,7 @@ static_assert(std::is_trivially_destructible_v<Cache>);
 void* from_system(size_t bytes) {
   void* memory = nullptr;
   ENSURE(bytes <= kLargest && posix_memalign(&memory, kAlignment, bytes) == 0,
-         "memory: the system has no {} bytes left. Try a smaller --batch", bytes);
+         "memory: the system has no {} bytes left. Try a smaller batch or model", bytes);
   cache.held += int64_t(bytes), ++cache.requests;
   return memory;
 }

@@ -143,8 +143,8 @@ std::vector<std::string> Cli::listed(Effect at_least, bool unchanged) const {
   std::vector<std::string> all;
   for (const Option& option : options_) {
     const bool flag = option.takes.empty(), same = option.text() == option.initial;
-    if (option.effect < at_least || (same && (flag || !unchanged))) continue;
-    all.push_back(option.name + (flag ? "" : " " + option.text()));
+    if (option.effect < at_least || (same && !unchanged)) continue;
+    all.push_back(option.name + (flag && !unchanged ? "" : " " + option.text()));
   }
   return all;
 }

@@ -85,13 +85,18 @@ Report::Report(const Cli& cli, std::string records)
       "{{\n  \"lesson\": \"{}\",\n  \"isa\": \"{}\",\n  \"options\": [\n    \"{}\"\n  ],\n",
       cli.lesson, kernels().name, joined(cli.settings(), "\",\n    \""));
   if (folder_.empty()) {
+    // Found out now, not after the training.
+    ENSURE(record.empty() || std::ofstream(record, std::ios::app), "{}: cannot be written: {}",
+           record, std::strerror(errno));
     folder_ = new_run_folder(cli.shared.out, cli.lesson);
     write_file(path("config.json"), fmt::format("{}  \"threads\": {},\n  \"cpu\": \"{}\"\n}}\n",
                                                 config, threads(), cpu_model()));
   } else if (!record.empty()) {
     throw UsageError("--record needs a run from its start: leave out --resume");
   } else if (!fs::exists(path("checkpoint.safetensors"))) {
-    throw UsageError(fmt::format("--resume {}: there is no checkpoint to go on from", folder_));
+    throw UsageError(fmt::format(
+        "--resume {}: there is no checkpoint to go on from. Give the folder of a run that trained",
+        folder_));
   } else if (const std::string had = read_file(path("config.json")); !had.starts_with(config)) {
     const auto at = size_t(std::ranges::mismatch(had, config).in2 - config.begin());
     const auto line = [at](const std::string& text) {
@@ -103,9 +108,6 @@ Report::Report(const Cli& cli, std::string records)
   }
   fmt::print("run folder: {}\n", folder_);
   std::fflush(stdout);  // a run that is killed has said where it was
-  // Found out now, not after the training.
-  ENSURE(record.empty() || std::ofstream(record, std::ios::app), "{}: cannot be written: {}",
-         record, std::strerror(errno));
 }
 
 void Report::metrics(const Numbers& values) {

@@ -27,7 +27,7 @@ void fit(Module& model, Optimizer& optimizer, const Dataset& train, const Loss& 
       const Tensor loss = loss_of(*batch);
       const auto value = double(loss.item());
       ENSURE(std::isfinite(value),
-             "training: the loss is {} at step {} of epoch {}. Try a smaller --lr", value,
+             "training: the loss is not finite at step {} of epoch {}. Try a smaller --lr",
              state.step, epoch);
       if (shared.graph && state.step == 0) progress.say(draw_graph(loss, report.path("graph")));
       loss.backward();

@@ -86,7 +86,7 @@ inline void descend(const std::string& bug, const kindling::SharedOptions& optio
   for (int64_t step = 0; step <= options.epochs; ++step) {
     const Tensor output = cubic(a, b, x), loss = mse(output, y);
     report.metrics({{"step", double(step)}, {"loss", loss.item()}});
-    ENSURE(std::isfinite(loss.item()), "the loss is {} at step {}. Try a smaller --lr", loss.item(),
+    ENSURE(std::isfinite(loss.item()), "the loss is not finite at step {}. Try a smaller --lr",
            step);
     const bool last = step == options.epochs;
     if (last || shown.contains(step)) {

@@ -105,7 +105,7 @@ inline void draw_results(kindling::Report& report, kindling::Sequential& model,
     ++counts[size_t(test.labels[i] * classes + a.predicted[i])];
   }
   write_file(report.path("confusion.svg"),
-             confusion_matrix("Test images: true class and prediction", test.classes, counts));
+             confusion_matrix("True class and prediction", test.classes, counts));
 
   // The test images the model is most surely wrong about.
   std::vector<size_t> order(a.loss.size());

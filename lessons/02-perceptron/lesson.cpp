@@ -52,8 +52,8 @@ void train_mlp(Sequential& model, const ImageSet& data, const Settings& settings
       optimizer.zero_grad();  // 6. forget the gradients
       ++state.step;
       const double value = double(loss.item());
-      ENSURE(std::isfinite(value), "training: the loss is {} after {} steps. Try a smaller --lr",
-             value, state.step);
+      ENSURE(std::isfinite(value),
+             "training: the loss is not finite after {} steps. Try a smaller --lr", state.step);
       total += value, ++count;
       progress.step(shared.batch, value);
       if (interrupted()) {
@@ -82,7 +82,7 @@ void images(ImageData data, const Settings& settings, const Cli& cli, Report& re
   if (settings.validate) data.test = data.train.subset(samples.last(5000));
   if (settings.validate) data.train = data.train.subset(samples.first(samples.size() - 5000));
   if (shared.quick)
-    data.train = data.train.subset(samples.first(std::min<size_t>(10000, all.size())));
+    data.train = data.train.subset(samples.first(std::min<size_t>(10000, data.train.size())));
   if (settings.shuffle_labels) {
     Random random(shared.seed, 7);
     std::vector<int32_t> shuffled;
@@ -115,9 +115,10 @@ int main(int argc, char** argv) {
   cli.data_choice({"auto", "fashion-mnist", "mnist", "digits"});
   cli.choice("--part", settings.part, {"all", "gates", "blobs", "xor", "prior", "images"},
              "run one part");
-  cli.option("--hidden", settings.hidden, "units of the first hidden layer; 0: softmax regression");
-  cli.option("--momentum", settings.momentum, "of SGD");
-  cli.option("--decay", settings.decay, "weight decay");
+  cli.option("--hidden", settings.hidden, "units of the first hidden layer; 0: softmax regression",
+             {0, 65536});
+  cli.option("--momentum", settings.momentum, "of SGD", {0, 1});
+  cli.option("--decay", settings.decay, "weight decay", {0, 1});
   cli.option("--no-bias", settings.no_bias, "take the bias from the unit that separates the blobs");
   cli.option("--shuffle-labels", settings.shuffle_labels, "train on labels exchanged at random");
   cli.option("--validate", settings.validate,

@@ -80,7 +80,9 @@ template <class Unit> int right_answers(const Unit& unit, const std::vector<Samp
 // gamma the margin of a unit vector that separates the samples (Novikoff 1962). With a bias every
 // input carries a 1. 0 when no vector separates them.
 // The widest margin is the distance of the origin to the convex hull of the inputs with the sign of
-// their class; Gilbert's algorithm walks to the nearest point, which is the separating vector.
+// their class. The point of the hull nearest to the origin is the separating vector; each turn of
+// the search moves weight from the point that reaches farthest along v to the one that reaches
+// least (Mitchell, Demyanov, Malozemov 1974).
 inline double mistake_bound(const std::vector<Sample>& samples, bool with_bias) {
   using Vector = std::array<double, 3>;
   const auto dot = [](const Vector& a, const Vector& b) {
@@ -95,15 +97,21 @@ inline double mistake_bound(const std::vector<Sample>& samples, bool with_bias) 
     points.push_back(p);
     longest = std::max(longest, dot(p, p));
   }
-  Vector v = points.at(0);
-  for (int i = 0; i < 20000; ++i) {
-    const Vector* lowest = &points[0];
-    for (const Vector& p : points) {
-      if (dot(p, v) < dot(*lowest, v)) lowest = &p;
+  std::vector<double> weight(points.size());  // v = sum of weight[i] points[i]; they add up to 1
+  weight.at(0) = 1;
+  Vector v = points[0];
+  for (int turn = 0; turn < 20000; ++turn) {
+    size_t least = 0, most = points.size();
+    for (size_t i = 0; i < points.size(); ++i) {
+      if (dot(points[i], v) < dot(points[least], v)) least = i;
+      const bool in_v = weight[i] > 0;
+      if (in_v && (most == points.size() || dot(points[i], v) > dot(points[most], v))) most = i;
     }
-    const Vector d{(*lowest)[0] - v[0], (*lowest)[1] - v[1], (*lowest)[2] - v[2]};
-    if (dot(d, d) == 0) break;
-    const double step = std::min(1.0, std::max(0.0, -dot(v, d) / dot(d, d)));
+    const Vector &to = points[least], &from = points[most];
+    const Vector d{to[0] - from[0], to[1] - from[1], to[2] - from[2]};
+    if (dot(d, v) > -1e-15) break;  // all that v is made of reaches equally far
+    const double step = std::min(weight[most], -dot(d, v) / dot(d, d));
+    weight[least] += step, weight[most] -= step;
     for (size_t k = 0; k < 3; ++k) v[k] += step * d[k];
   }
   double margin = INFINITY;  // times |v|

@@ -11,6 +11,12 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
 MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
 endif
+# Some goals call make again, and two makes must not build one file at the same time.
+ifneq ($(word 2,$(MAKECMDGOALS)),)
+ifneq ($(filter test test-f64 fuzz tour record,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
+endif
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -22,7 +28,8 @@ REAL   ?= float
 ifeq ($(origin CXX),default)
 CXX := g++
 endif
-GCC   := $(if $(findstring clang,$(shell $(CXX) --version 2>/dev/null)),,yes)
+VERSION := $(shell $(CXX) --version 2>/dev/null | head -n 1)
+GCC   := $(if $(findstring clang,$(VERSION)),,yes)
 Q     := $(if $(V),,@)
 comma := ,
 space := $(subst ,, )
@@ -65,12 +72,6 @@ DEFINES    := $(if $(filter double,$(REAL)),-DKINDLING_DOUBLE) \
 COMPILE     = $(CXX) -std=c++20 $(OPT) $(DEBUG) $(WARN) $(DEFINES) -Iframework $(INCLUDES) \
               $(PACKAGE_FLAGS) -pthread $(ISA) $(CXXFLAGS) $(BEGIN) -MMD -MP
 LINK        = $(CXX) $(DEBUG) $(LDFLAGS)
-
-# Every object is made again when the compiler, these flags or the library's list of files change.
-STAMP  = $(CXX) $(OPT) $(KERNEL_OPT) $(DEBUG) $(WARN) $(DEFINES) $(CXXFLAGS) $(SOURCES)
-$(O)/flags: force
-	@mkdir -p $(@D)
-	@echo '$(STAMP)' | cmp -s - $@ || echo '$(STAMP)' >$@
 
 $(O)/objects/%.o: %.cpp $(O)/flags | packages
 	@mkdir -p $(@D)
@@ -117,6 +118,14 @@ $(O)/objects/framework/engine.o: OPT += --param large-unit-insns=1000000
 endif
 # Files, options, reports and what a lesson does around its operations take no time that counts.
 $(addprefix $(O)/objects/framework/,data.o train.o) $(O)/objects/lessons/%.o: OPT := -O1
+
+# Every object is made again when the compiler, its flags or the library's list of files change. The
+# text is made here and once (:=), since OPT has other values where single objects are made.
+STAMP := $(CXX) $(VERSION) $(OPT) $(KERNEL_OPT) $(DEBUG) $(WARN) $(DEFINES) $(CXXFLAGS) \
+         $(PACKAGE_FLAGS) $(SOURCES)
+$(O)/flags: force
+	@mkdir -p $(@D)
+	@echo '$(STAMP)' | cmp -s - $@ || echo '$(STAMP)' >$@
 
 kernels := $(O)/objects/framework/kernels
 $(kernels)/%.o:          OPT := $(KERNEL_OPT)

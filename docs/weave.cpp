@@ -1,6 +1,8 @@
 // weave keeps the pages true: what stands between two markers of a Markdown page is written by this
 // program from the sources, the recorded runs and the pictures. Page: docs/contributing.md
 //
+// clang-format off
+//
 //   weave [FILES]           writes the pages again (all of them when no file is named)
 //   weave --check [FILES]   changes nothing, says what differs, exit code 1 if anything does
 //
@@ -15,8 +17,9 @@
 //   code FILE lines "first" .. "last"       from one line to the next that begins with "last"
 //   code FILE                               all of it
 //   output FILE [from "text"] [to "text"]   a recorded output, from and to the lines with these
-//   texts options NN-name                         what the lesson prints for --help table FILE
-//   COLUMN[:FORMAT] ... [by COLUMN] [COLUMN=VALUE ...]
+//                                           texts
+//   options NN-name                         what the lesson prints for --help
+//   table FILE COLUMN[:FORMAT] ... [by COLUMN] [COLUMN=VALUE ...]
 //                                           rows of a record file; `by` gives mean ± deviation of
 //                                           each group of rows
 //   lessons                                 lessons/index.txt with results and minutes
@@ -32,6 +35,7 @@
 // The result of a lesson in the table of lessons is given by a line of
 // lessons/NN-name/experiments.txt:
 //   # headline EXPERIMENT COLUMN FORMAT TEXT WITH {} FOR THE MEAN
+// clang-format on
 #include "weave_kinds.h"
 
 namespace weave {

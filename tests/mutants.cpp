@@ -92,8 +92,7 @@ size_t count_of(const std::string& text, const std::string& part) {
   return count;
 }
 
-// ---- The lists
-// -----------------------------------------------------------------------------------
+// ---- The lists ----------------------------------------------------------------------------------
 
 void read_list(const fs::path& list, std::vector<Mutant>& mutants) {
   std::ifstream in(list);
@@ -177,8 +176,7 @@ std::vector<Mutant> read_mutants(const fs::path& root) {
   return mutants;
 }
 
-// ---- Building and testing
-// ------------------------------------------------------------------------
+// ---- Building and testing -----------------------------------------------------------------------
 
 // The binary that holds a mutant's test: those of its file, or all of the double build.
 std::string test_binary(const Mutant& mutant) {
@@ -202,7 +200,8 @@ Result build(const fs::path& tree, const Targets& targets, const std::string& op
   // -O1 compiles in half the time. A wrong edit may cause a warning, and make's own variables must
   // not leak in from the make above.
   std::string command =
-      "env -u MAKEFLAGS -u MAKELEVEL -u CXXFLAGS make BUILD=build OPT=-O1 KERNEL_OPT=-O1 " +
+      "env -u MAKEFLAGS -u MAKELEVEL -u CXXFLAGS -u CXX -u SAN -u REAL make BUILD=build OPT=-O1 "
+      "KERNEL_OPT=-O1 " +
       options;
   if (is_double(*targets.begin())) command += " REAL=double";
   for (const std::string& target : targets) command += " " + target;
@@ -211,7 +210,8 @@ Result build(const fs::path& tree, const Targets& targets, const std::string& op
 
 // Make's options -o ("this one is new enough") for the objects of the library that the linker,
 // whose map names what it takes, takes nothing from: compiling them after each edit of a header
-// that they include would be most of the time.
+// that they include would be most of the time. (An edit that is the first to use such an object
+// would be linked to an old one; none is.)
 std::string not_linked(const fs::path& tree, const std::vector<std::string>& targets) {
   const fs::path objects = tree / (is_double(targets[0]) ? "build/f64" : "build") / "objects";
   std::string maps, options;

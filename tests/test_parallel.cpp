@@ -90,6 +90,13 @@ TEST_CASE("many short jobs one after another", "[parallel][threads]") {
   CHECK(sum == 2000 * 28);
 }
 
+TEST_CASE("the number of threads cannot change inside a parallel_for", "[parallel][threads]") {
+  const Threads scope(2);
+  CHECK_THROWS_WITH(parallel_for(4, 1, [](int64_t, int64_t) { set_threads(1); }),
+                    "set_threads: not inside parallel_for");
+  CHECK(threads() == 2);
+}
+
 TEST_CASE("a nested call runs its pieces in order on the same thread", "[parallel][threads]") {
   const Threads scope(4);
   std::atomic<int> wrong = 0, inner = 0;

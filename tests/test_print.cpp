@@ -51,7 +51,7 @@ std::vector<Case> cases() {
 
 TEST_CASE("tensors and indices print as in NumPy", "[print]") {
   const std::vector<Case> all = cases();
-  REQUIRE(all.size() == 41);
+  REQUIRE(all.size() == 42);
   for (const Case& c : all) {
     INFO(c.description);
     CHECK(c.printed == c.expected);

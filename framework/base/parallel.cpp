@@ -60,6 +60,7 @@ struct Pool {
 
   void resize(int n) {
     ENSURE(n >= 1 && n <= 1024, "set_threads: {} is not between 1 and 1024", n);
+    ENSURE(!serial, "set_threads: not inside parallel_for");
     const std::lock_guard lock(owner);
     size = n;
     start({});

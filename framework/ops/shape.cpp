@@ -26,7 +26,7 @@ Tensor reshape(const Tensor& x, std::vector<int64_t> sizes) {
          "reshape: of {}: one may be -1, the other sizes are at least 0", x.shape());
   if (open != sizes.end()) {
     *open = 1;
-    const int64_t known = value::product(sizes, 0, int(sizes.size()));
+    const int64_t known = Shape(sizes).elements();
     ENSURE(known > 0 && x.size() % known == 0, "reshape: {} has {} elements, not a multiple of {}",
            x.shape(), x.size(), known);
     *open = x.size() / known;

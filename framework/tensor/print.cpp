@@ -61,8 +61,8 @@ struct Word {
 };
 
 // The fewest digits that give x back when read, or x rounded to `precision` digits after the point
-// where those are fewer.
-Word word_of(real x, std::chars_format format, int precision) {
+// where those are fewer; with `all`, that many in any case.
+Word word_of(real x, std::chars_format format, int precision, bool all = false) {
   if (!std::isfinite(x)) return {std::isnan(x) ? "nan" : x > 0 ? "inf" : "-inf", "", ""};
   char text[128];
   const auto cut = [&](char* end) {
@@ -71,9 +71,9 @@ Word word_of(real x, std::chars_format format, int precision) {
         {text, point}, point == exponent ? "." : std::string(point, exponent), {exponent, end}};
   };
   Word word = cut(std::to_chars(text, std::end(text), x, format).ptr);
-  if (word.fraction.size() > 1 + size_t(precision)) {
+  if (all || word.fraction.size() > 1 + size_t(precision)) {
     word = cut(std::to_chars(text, std::end(text), x, format, precision).ptr);
-    word.fraction.resize(word.fraction.find_last_not_of('0') + 1);
+    if (!all) word.fraction.resize(word.fraction.find_last_not_of('0') + 1);
   }
   return word;
 }
@@ -101,9 +101,9 @@ std::string to_string(const Tensor& tensor, int precision) {
     fraction = std::max(fraction, word_of(x[i], format, precision).fraction.size());
   });
   return print(shape, [&](int64_t i) {
-    Word word = word_of(x[i], format, precision);
-    // Fractions are brought to one length; what is not finite has none.
-    if (!word.fraction.empty()) word.fraction.resize(fraction, scientific ? '0' : ' ');
+    // Fractions are brought to one length, by digits or by blanks; what is not finite has none.
+    Word word = word_of(x[i], format, scientific ? int(fraction) - 1 : precision, scientific);
+    if (!word.fraction.empty()) word.fraction.resize(fraction, ' ');
     return word.whole + word.fraction + word.exponent;
   });
 }

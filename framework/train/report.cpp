@@ -8,7 +8,6 @@
 #include <fstream>
 #include <sstream>
 
-#include "base/check.h"
 #include "base/file.h"
 #include "base/parallel.h"
 #include "kernels/dispatch.h"
@@ -93,7 +92,7 @@ Report::Report(const Cli& cli, std::string records)
                                                 config, threads(), cpu_model()));
   } else if (!record.empty()) {
     throw UsageError("--record needs a run from its start: leave out --resume");
-  } else if (!fs::exists(path("checkpoint.safetensors"))) {
+  } else if (!fs::exists(path("checkpoint.safetensors")) || !fs::exists(path("config.json"))) {
     throw UsageError(fmt::format(
         "--resume {}: there is no checkpoint to go on from. Give the folder of a run that trained",
         folder_));

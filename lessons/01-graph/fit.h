@@ -84,6 +84,7 @@ inline void descend(const std::string& bug, const kindling::SharedOptions& optio
   a.zero_grad(), b.zero_grad();
   fmt::print("\n   {:>5}{:>12}{:>9}{:>9}\n", "step", "loss", "a", "b");
   for (int64_t step = 0; step <= options.epochs; ++step) {
+    if (interrupted()) throw Interrupted("interrupted");
     const Tensor output = cubic(a, b, x), loss = mse(output, y);
     report.metrics({{"step", double(step)}, {"loss", loss.item()}});
     ENSURE(std::isfinite(loss.item()), "the loss is not finite at step {}. Try a smaller --lr",

@@ -78,11 +78,15 @@ void images(ImageData data, const Settings& settings, const Cli& cli, Report& re
   // Recipes were chosen on the last 5,000 training images; the test set is read once, at the end.
   std::vector<int32_t> all(size_t(data.train.size()));
   std::iota(all.begin(), all.end(), 0);
-  const std::span<const int32_t> samples = all;
-  if (settings.validate) data.test = data.train.subset(samples.last(5000));
-  if (settings.validate) data.train = data.train.subset(samples.first(samples.size() - 5000));
-  if (shared.quick)
-    data.train = data.train.subset(samples.first(std::min<size_t>(10000, data.train.size())));
+  std::span<const int32_t> samples = all;
+  if (settings.validate) {
+    ENSURE(all.size() > 5000, "--validate: {} has {} training images, and 5,000 are to be held out",
+           name, all.size());
+    data.test = data.train.subset(samples.last(5000));
+    samples = samples.first(all.size() - 5000);
+  }
+  if (shared.quick) samples = samples.first(std::min<size_t>(10000, samples.size()));
+  data.train = data.train.subset(samples);
   if (settings.shuffle_labels) {
     Random random(shared.seed, 7);
     std::vector<int32_t> shuffled;

@@ -16,12 +16,13 @@ inline const std::vector<std::string> kClothes = {"T-shirt", "trouser",   "pullo
                                                   "coat",    "sandal",    "shirt",    "sneaker",
                                                   "bag",     "ankle boot"};
 
-// The first folder that holds anything; if none does, the one where the set should be.
+// The first folder that holds training images; if none does, the one where the set should be.
 inline std::string folder_of(const std::string& name) {
   const char* data = std::getenv("KINDLING_DATA");
   const std::string first = fmt::format("{}/{}", data ? data : "datasets", name);
   for (const std::string& folder : {first, "datasets/" + name, "/usr/share/datasets/" + name}) {
-    if (std::filesystem::is_directory(folder) && !std::filesystem::is_empty(folder)) return folder;
+    const std::string images = folder + "/train-images-idx3-ubyte";
+    if (std::filesystem::exists(images) || std::filesystem::exists(images + ".gz")) return folder;
   }
   return first;
 }

@@ -25,6 +25,7 @@ reals = [
     ([2.5, 3.5, 0.125], 0),           # ties go to the even digit
     ([0.1234567, 12.5], 6),
     ([0.1234567, 12.5], 2),
+    ([0.1, 0.59229583, 1.17549435e-38], 8),  # as many digits of each number, not zeros
     ([1e-45, 3e38, 0, -1], 4),
     ([nan, 1.5], 4),
     ([inf, -inf, nan], 4),

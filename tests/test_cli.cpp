@@ -130,6 +130,7 @@ TEST_CASE("cli: an unknown option is refused with the nearest name", "[cli]") {
 
 TEST_CASE("cli: an option needs its value, and a flag takes none", "[cli]") {
   CHECK(usage_error({"--resume", ""}) == "--resume needs a value: --resume FOLDER");
+  CHECK(usage_error({"--seed="}) == "--seed needs a value: --seed N");
   CHECK(usage_error({"--out="}) == "--out needs a value: --out FOLDER");
   CHECK(usage_error({"--seed"}) == "--seed needs a value: --seed N");
   CHECK(usage_error({"--out", "--quick"}) == "--out needs a value: --out FOLDER");

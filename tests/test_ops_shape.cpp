@@ -51,6 +51,11 @@ TEST_CASE("operations that move elements agree with PyTorch", "[ops_shape]") {
                  }}});
 }
 
+TEST_CASE("reshape refuses sizes whose product no number holds", "[ops_shape]") {
+  CHECK_THROWS_WITH(reshape(ones({4}), {int64_t{1} << 33, int64_t{1} << 33, -1}),
+                    ContainsSubstring("a dimension of size 8589934592"));
+}
+
 TEST_CASE("reshape shares the elements, permute and slice copy them", "[ops_shape]") {
   const Tensor x = arange(6);
   CHECK(reshape(x, {2, 3}).data() == x.data());

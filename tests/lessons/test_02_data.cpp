@@ -9,9 +9,11 @@
 #include <cstdlib>
 
 #include "02-perceptron/blobs.h"
+#include "02-perceptron/mnist.h"
 #include "02-perceptron/pictures.h"
 #include "base/parallel.h"
 #include "support/catch.h"
+#include "support/command.h"
 
 using namespace kindling;
 using namespace lesson02;
@@ -156,4 +158,19 @@ TEST_CASE("blobs are two round clouds around their centres", "[strokes]") {
     }
     CHECK(std::abs(product[label] / 2000) < 5 * 0.25 / std::sqrt(2000));  // round, not tilted
   }
+}
+
+TEST_CASE("mnist: a folder that a fetch left unfinished hides no complete one") {
+  const TempFolder data;
+  const char* const before = std::getenv("KINDLING_DATA");
+  const std::string restore = before ? before : "";
+  setenv("KINDLING_DATA", data.path().c_str(), 1);
+  const std::filesystem::path started = data.path() / "fashion-mnist";
+  std::filesystem::create_directories(started / ".fetch.1");
+  const bool installed = std::filesystem::exists("/usr/share/datasets/fashion-mnist") ||
+                         std::filesystem::exists("datasets/fashion-mnist");
+  CHECK((folder_of("fashion-mnist") == started.string()) == !installed);
+  write_text(started / "train-images-idx3-ubyte.gz", "");
+  CHECK(folder_of("fashion-mnist") == started.string());
+  before ? setenv("KINDLING_DATA", restore.c_str(), 1) : unsetenv("KINDLING_DATA");
 }

@@ -58,8 +58,7 @@ CATCH_LIBS    := $(call package,--libs catch2)
 # ---- Flags ---------------------------------------------------------------------------------------
 OPT        := $(if $(SAN),-O1,-O2)
 # What the kernels need of GCC's -O3, in 60 % of its time. Clang's -O2 has it already.
-KERNEL_OPT := $(OPT) $(if $(SAN),,$(if $(GCC),-ftree-vectorize -fvect-cost-model=dynamic \
-                       -funswitch-loops -fversion-loops-for-strides))
+KERNEL_OPT := $(OPT) $(if $(SAN),,$(if $(GCC),-ftree-vectorize -fvect-cost-model=dynamic))
 # SAN=fuzzer (clang only) is address and undefined together, with the coverage libFuzzer follows.
 SANITIZE   := $(if $(filter fuzzer,$(SAN)),fuzzer-no-link$(comma)address$(comma)undefined,$(SAN))
 DEBUG      := $(if $(SAN),-g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \

@@ -37,6 +37,7 @@ struct Operand {
 double product_error(const Kernels& k, int64_t M, int64_t N, int64_t K) {
   double worst = 0;
   const Guarded bias(random_values(N, 1)), old(random_values(M * (N + 5), 2));
+  const Guarded residual(random_values(M * (N + 2), 11));
   for (const bool ta : {false, true}) {
     for (const bool tb : {false, true}) {
       const Operand a(M, K, ta, 3), b(K, N, tb, 4);
@@ -48,8 +49,13 @@ double product_error(const Kernels& k, int64_t M, int64_t N, int64_t K) {
             std::copy_n(old.data() + i * ldc, N, c.data() + i * ldc);
           }
           Guarded want = c;
-          k.gemm(a.view, b.view, c.data(), ldc, {accumulate, b_or_null});
-          reference::gemm(a.view, b.view, want.data(), ldc, {accumulate, b_or_null});
+          Epilogue epilogue{accumulate, b_or_null};
+          if (ta == tb) {  // an activation and a residual in half of the cases
+            epilogue.activation = k.unary[size_t(Unary::relu)];
+            epilogue.residual = residual.data(), epilogue.residual_stride = N + 2;
+          }
+          k.gemm(a.view, b.view, c.data(), ldc, epilogue);
+          reference::gemm(a.view, b.view, want.data(), ldc, epilogue);
           // The gaps between rows are NaN in both, so a write there shows as an infinite error.
           worst = std::max(worst, error_of(c, want));
         }

@@ -117,6 +117,7 @@ Pool& pool() {
 
 int threads() { return pool().size; }
 void set_threads(int n) { pool().resize(n); }
+int threads_here() { return serial ? 1 : threads(); }
 void run_serially() { serial = true; }
 
 void run_pieces(int64_t n, int64_t grain, const void* body, Piece piece) {

@@ -9,6 +9,9 @@ namespace kindling {
 // At start: KINDLING_THREADS if set, otherwise the processors this process may use.
 int threads();
 void set_threads(int n);
+// How many would work on a parallel_for that is called here: 1 in a piece of another one, or after
+// run_serially(). For cutting work of which no sum depends on the cut.
+int threads_here();
 
 // From now on every parallel_for of the calling thread runs on this thread alone: the loader calls
 // it, so that preparing the next batch never takes the pool from the training step.

@@ -10,7 +10,6 @@ namespace kindling {
 struct Kernels {
   const char* name;  // of the instruction set
 
-  using UnaryValue = void (*)(int64_t n, const real* x, real* y, real p, real q);
   using UnaryGradient = void (*)(int64_t n, const real* gy, const real* x, const real* y, real* gx,
                                  real p, real q);  // gx = gy f'(x)
   using BinaryValue = void (*)(const Broadcast& walk, const real* a, const real* b, real* y);

@@ -2,111 +2,341 @@
 // multiplication" (TOMS 2008). Page: docs/kernels.md
 //
 // A tile of C, a few rows by a few vectors, stays in registers while k runs: each step loads one
-// row of B's panel and multiplies it by one number from each row of A. B is copied into panels as
-// wide as the tile, which lie in the order in which they are read; A is read where it lies, through
-// its two strides. K is cut into blocks so that a panel stays in the cache, always in the same
-// places, and each element of C is summed by one thread in order of k: so the bits do not depend on
-// the number of threads.
+// row of a panel of B, as wide as the tile, and multiplies it by one number from each row of A.
+// A is read where it lies. B is copied into panels, so that its rows follow each other, unless it
+// is small; the first row of tiles reads B where it lies and stores the panels as it goes.
+//
+// K is cut into blocks, always in the same places, and each element of C is summed by one thread in
+// order of k: so the bits do not depend on the threads, however they cut the rows and columns.
 #pragma once
 
 #include "base/memory.h"
+#include "kernels/vec.h"
 #include "kernels/walk.h"
 
 namespace kindling::kernel {
 
-// Isa is the tag of the file that includes this: the vector type, how many registers there are, and
-// the tile. The compilers' vector types have the arithmetic operators, also between a vector and a
-// number.
-using Vec = Isa::Vec;
-constexpr int64_t kWidth = int64_t(sizeof(Vec) / sizeof(real));  // numbers in a register
+// A tile of V vectors has as many rows as leave registers for a row of B and a number of A.
+inline constexpr int kMaxVectors = Isa::kRegisters >= 32 ? 4 : 2;
+constexpr int tile_rows(int V) { return std::min(8, (Isa::kRegisters - 1 - V) / V); }
+inline constexpr int64_t kPrefetched = 8;  // lines that a tile asks for in 16 steps
 
-// rows x cols elements of C, at most a tile. a points to the first of those rows of A, whose
-// strides are A's; panel has K rows as wide as the tile. Rows past the last read that one again,
-// and what they sum is dropped: so there is one tile, and it reads nothing outside A.
-static void tile(int64_t K, const real* a, const Matrix& strides, const real* panel, real* c,
-                 int64_t ldc, int64_t rows, int64_t cols, const Epilogue& epilogue) {
-  constexpr int R = Isa::kTileRows, V = Isa::kTileVectors;
+// What a tile is told. Strides are in numbers.
+struct Tile {
+  int64_t depth = 0;        // steps of k in a segment
+  const real* a = nullptr;  // its row r in segment s begins at a + r row_stride + segments[s]
+  int64_t row_stride = 0, step = 0;   // from row to row of A, and from k to k
+  const int64_t* segments = nullptr;  // one in a product, one for a row of a convolution's kernel
+  int64_t segment_count = 1;
+  const real* b = nullptr;  // the row of B's panel for the first k
+  int64_t b_stride = 0;     // from that to the next
+  real* packed = nullptr;   // where the panel is copied to
+  real* c = nullptr;
+  int64_t c_stride = 0, rows = 0, last = 0;  // of C; `last` columns are in its last vector
+  bool accumulate = false;
+  const real* bias = nullptr;  // that of the first column
+  // What will be needed next: in every 16 steps the tile asks for 8 lines, `inner` apart, and then
+  // goes on by `outer`.
+  const real* ahead = nullptr;
+  int64_t ahead_inner = 0, ahead_outer = 0;
+};
+
+// kWhole: it has all its rows and its last vector is full. Rows past the last read that one again,
+// and what they sum is dropped: so nothing outside A is read.
+template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void tile(const Tile& t) {
   static_assert(R * V + V + 1 <= Isa::kRegisters,
                 "the tile, a row of B and a number of A must stay in registers");
-  const real* row[R];
-  for (int r = 0; r < R; ++r) row[r] = a + std::min<int64_t>(r, rows - 1) * strides.row_stride;
-  const int64_t step = strides.col_stride;
-  Vec sum[R][V] = {};  // in registers, since the loops over them unroll: those have no index
-  for (int64_t k = 0; k < K; ++k, panel += V * kWidth) {
-    Vec b[V];
+  const real* row[R] = {t.a};
 #pragma GCC unroll 8
-    for (int v = 0; v < V; ++v) std::memcpy(&b[v], panel + v * kWidth, sizeof(Vec));
-#pragma GCC unroll 16
-    for (int r = 0; r < R; ++r) {
-      const real x = row[r][k * step];
+  for (int r = 1; r < R; ++r) row[r] = row[r - 1] + (kWhole || r < t.rows ? t.row_stride : 0);
+  Vec sum[R][V];  // in registers, since the loops over them unroll: those have no index
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) {
+    Vec first{};
+    if (const real* bias = t.bias) {
+      bias += v * kWidth;
+      first = kWhole || v < V - 1 ? load(bias) : load_first(bias, t.last);
+    }
 #pragma GCC unroll 8
-      for (int v = 0; v < V; ++v) sum[r][v] += x * b[v];
+    for (int r = 0; r < R; ++r) sum[r][v] = first;
+  }
+  const real *b = t.b, *ahead = t.ahead;
+  const int64_t b_stride = t.b_stride, step = t.step;
+  real* packed = t.packed;
+  for (int64_t s = 0; s < t.segment_count; ++s) {
+    int64_t at = t.segments[s];
+    for (int64_t left = t.depth; left > 0;) {
+      int64_t steps = std::min<int64_t>(left, 16);
+      left -= steps;
+#pragma GCC unroll 1
+      for (; steps > 0; --steps, at += step, b += b_stride) {
+        Vec line[V];
+#pragma GCC unroll 4
+        for (int v = 0; v < V; ++v) line[v] = load(b + v * kWidth);
+        if (kPack) {
+#pragma GCC unroll 4
+          for (int v = 0; v < V; ++v) store(packed + v * kWidth, line[v]);
+          packed += V * kWidth;
+        }
+#pragma GCC unroll 8
+        for (int r = 0; r < R; ++r) {
+          const Vec x = all(row[r][at]);
+#pragma GCC unroll 4
+          for (int v = 0; v < V; ++v) sum[r][v] += x * line[v];
+        }
+      }
+      if (left == 0) break;
+      const real* next = ahead;
+#pragma GCC unroll 8
+      for (int i = 0; i < kPrefetched; ++i, next += t.ahead_inner) __builtin_prefetch(next);
+      ahead += t.ahead_outer;
     }
   }
-#pragma GCC unroll 16
-  for (int r = 0; r < R; ++r) {
-    if (r == rows) return;
-    real line[V * kWidth];
-    std::memcpy(line, sum[r], sizeof line);
-    for (int64_t j = 0; j < cols; ++j) {
-      real& to = c[r * ldc + j];
-      to = line[j] + (epilogue.accumulate ? to : 0) + (epilogue.bias ? epilogue.bias[j] : 0);
+  real* to = t.c;
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r, to += t.c_stride) {
+    if (!kWhole && r == t.rows) return;
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      real* place = to + v * kWidth;
+      if (kWhole || v < V - 1) {
+        store(place, t.accumulate ? sum[r][v] + load(place) : sum[r][v]);
+      } else {
+        if (t.accumulate) sum[r][v] += load_first(place, t.last);
+        store_first(place, sum[r][v], t.last);
+      }
     }
   }
 }
 
-// Rows [k0, k0 + K) of columns [column, column + cols) of B, widened with zeros to `width`.
-static void pack(const Matrix& b, int64_t k0, int64_t K, int64_t column, int64_t cols,
-                 int64_t width, real* to) {
-  const real* from = b.data + k0 * b.row_stride + column * b.col_stride;
-  if (cols < width) std::fill_n(to, K * width, real(0));
-  if (b.col_stride == 1) {
-    for (int64_t k = 0; k < K; ++k) {
-      for (int64_t j = 0; j < cols; ++j) to[k * width + j] = from[k * b.row_stride + j];
-    }
-  } else {  // in the order in which B is read
-    for (int64_t j = 0; j < cols; ++j) {
-      for (int64_t k = 0; k < K; ++k) {
-        to[k * width + j] = from[k * b.row_stride + j * b.col_stride];
-      }
+// ---- Blocks: rows of C by panels of one width ---------------------------------------------------
+
+inline constexpr int64_t kSecondCache = 1 << 19;  // bytes of B that stay in it
+inline constexpr int64_t kFirstCache = 1 << 15;   // a panel up to this size stays in the first
+
+struct Block {
+  Tile tile = {};  // the first one
+  int64_t rows = 0, cols = 0, panels = 0;
+  int64_t panel_step = 0;  // from a panel of B to the next
+  real* packed = nullptr;  // where they are copied to; null: B is read where it lies
+  bool tall = false;       // the rows of A lie beside each other: A is transposed
+  bool prefetch_a = false, prefetch_c = false;
+  Epilogue finish = {};  // its activation and residual
+};
+
+static void finish(const Block& block, int64_t first, int64_t rows) {
+  for (int64_t r = first; r < first + rows; ++r) {
+    real* row = block.tile.c + r * block.tile.c_stride;
+    if (block.finish.activation) block.finish.activation(block.cols, row, row, 0, 0);
+    if (const real* from = block.finish.residual) {
+      from += r * block.finish.residual_stride;
+      for (int64_t j = 0; j < block.cols; ++j) row[j] += from[j];
     }
   }
+}
+
+template <int V> static void run(const Block& block) {
+  constexpr int R = tile_rows(V);
+  Tile t = block.tile;
+  const int64_t last = block.cols - (block.panels * V - 1) * kWidth;
+  int64_t panel_step = block.panel_step;
+  bool pack = block.packed;
+  for (int64_t i = 0; i < block.rows; i += R) {
+    t.rows = std::min<int64_t>(R, block.rows - i);
+    t.a = block.tile.a + i * t.row_stride, t.c = block.tile.c + i * t.c_stride;
+    t.bias = block.tile.bias, t.packed = block.packed;
+    const real* b = t.b;
+    for (int64_t p = 0; p < block.panels; ++p) {
+      // The next rows of A, if this tile and those of the next panels have time to ask for them.
+      t.ahead = t.a, t.ahead_inner = t.ahead_outer = 0;
+      if (block.prefetch_a && block.tall && p < 2) {
+        t.ahead += 64 / int64_t(sizeof(real)) + p * (t.depth / 2) * t.step;
+        t.ahead_inner = t.step, t.ahead_outer = kPrefetched * t.step;
+      } else if (block.prefetch_a && !block.tall && p == 0) {
+        t.ahead += R * t.row_stride, t.ahead_inner = t.row_stride, t.ahead_outer = 16 * t.step;
+      }
+      for (int64_t r = 0; r < R && block.prefetch_c; ++r) {
+        for (int v = 0; v < V; ++v) __builtin_prefetch(t.c + r * t.c_stride + v * kWidth, 1);
+      }
+      t.last = p == block.panels - 1 ? last : kWidth;
+      const bool whole = t.rows == R && t.last == kWidth;
+      if (whole) {
+        pack ? tile<R, V, true, true>(t) : tile<R, V, true, false>(t);
+      } else if (pack) {
+        tile<R, V, false, true>(t);
+      } else {
+        t.rows <= R / 2 ? tile<R / 2, V, false, false>(t) : tile<R, V, false, false>(t);
+      }
+      t.b += panel_step, t.c += V * kWidth;
+      if (t.bias) t.bias += V * kWidth;
+      if (pack) t.packed += V * kWidth * t.depth * t.segment_count;
+    }
+    t.b = b;
+    if (pack) {
+      pack = false, t.b = block.packed, t.b_stride = V * kWidth;
+      panel_step = V * kWidth * t.depth * t.segment_count;
+    }
+    if (block.finish.activation || block.finish.residual) finish(block, i, t.rows);
+  }
+}
+
+static void run(int64_t vectors, const Block& block) {
+  if constexpr (kMaxVectors >= 4) {
+    if (vectors == 4) return run<4>(block);
+    if (vectors == 3) return run<3>(block);
+  }
+  vectors == 2 ? run<2>(block) : run<1>(block);
+}
+
+// Calls f(column, cols, panels, vectors) for groups of panels of one width, which together cover
+// `columns`: as many as stay in the second cache, or one alone that stays in the first.
+template <class F>
+static void for_groups(int64_t columns, int64_t depth, int64_t most_vectors, const F& f) {
+  const int64_t all_vectors = ceil_div(columns, kWidth);
+  const int64_t count = ceil_div(all_vectors, most_vectors);
+  int64_t vectors = ceil_div(all_vectors, count);
+  int64_t left =
+      all_vectors - count * (vectors - 1);  // panels of that width; the others have one less
+  const int64_t narrower = count - left;
+  for (int64_t column = 0; column < columns;) {
+    if (left == 0) left = narrower, --vectors;
+    const int64_t bytes = std::max<int64_t>(1, bytes_of(depth * vectors * kWidth));
+    const int64_t fit = bytes <= kFirstCache ? 1 : std::max<int64_t>(1, kSecondCache / bytes);
+    const int64_t panels = ceil_div(left, ceil_div(left, fit));
+    const int64_t cols = std::min(panels * vectors * kWidth, columns - column);
+    f(column, cols, panels, vectors);
+    column += cols, left -= panels;
+  }
+}
+
+// Rows [0, depth) and columns [0, cols) of b, whose first number is at `from`, as panels.
+static void pack(const Matrix& b, const real* from, int64_t depth, int64_t cols, int64_t vectors,
+                 real* to) {
+  const int64_t width = vectors * kWidth;
+  for (int64_t j = 0; j < cols; j += kWidth) {
+    const int64_t n = std::min(kWidth, cols - j);
+    const real* source = from + j * b.col_stride;
+    real* place = to + j / width * width * depth + j % width;
+    for (int64_t k = 0; k < depth && b.col_stride == 1; ++k) {
+      store(place + k * width, load_first(source + k * b.row_stride, n));
+    }
+    for (int64_t k = 0; k < depth && b.col_stride != 1; k += kWidth, source += kWidth) {
+      const int64_t rows = std::min(kWidth, depth - k);
+      Vec square[kWidth];
+      if (n == kWidth && rows == kWidth) {
+#pragma GCC unroll 16
+        for (int64_t i = 0; i < kWidth; ++i) square[i] = load(source + i * b.col_stride);
+      } else {
+        for (int64_t i = 0; i < kWidth; ++i) {
+          square[i] = i < n ? load_first(source + i * b.col_stride, rows) : Vec{};
+        }
+      }
+      transpose(square);
+      for (int64_t i = 0; i < rows; ++i) store(place + (k + i) * width, square[i]);
+    }
+  }
+}
+
+// ---- The product --------------------------------------------------------------------------------
+
+// Memory for the panels of one piece of work, from the allocator that keeps it.
+struct Scratch {
+  size_t bytes;
+  real* data;
+  explicit Scratch(int64_t reals)
+      : bytes(size_t(bytes_of(reals))), data(static_cast<real*>(memory::allocate(bytes))) {}
+  Scratch(const Scratch&) = delete;
+  ~Scratch() { memory::release(data, bytes); }
+};
+
+inline constexpr int64_t kDepth = 512;     // steps of k in a block
+inline constexpr int64_t kTallRows = 528;  // rows of A that share a panel; a multiple of all tiles
+
+// The rows and columns of C that one thread computes. `large`: C is not in the caches.
+static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue,
+                  bool large) {
+  const int64_t M = a.rows, N = b.cols, K = a.cols, zero = 0;
+  const bool tall = a.col_stride != 1;
+  // Beside each other in memory, eight rows of A fill half a cache line, six of them may need two.
+  const int64_t most = tall && ceil_div(N, kWidth) != 4 ? std::min(kMaxVectors, 3) : kMaxVectors;
+  const int64_t panel = std::min(K, kDepth) * ceil_div(N, kWidth) * kWidth;
+  const int64_t room = std::max(kSecondCache / bytes_of(1), kDepth * most * kWidth);
+  const Scratch scratch(std::min(panel, room));
+  for (int64_t i = 0; i < M; i += kTallRows) {
+    for (int64_t k0 = 0; k0 == 0 || k0 < K; k0 += kDepth) {  // an empty sum, too, has an epilogue
+      const int64_t depth = std::min(kDepth, K - k0);
+      for_groups(
+          N, depth, most, [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
+            const int64_t width = vectors * kWidth;
+            const real* from = b.data + k0 * b.row_stride + column * b.col_stride;
+            Block block{
+                .tile = {.depth = depth,
+                         .a = a.data + i * a.row_stride + k0 * a.col_stride,
+                         .row_stride = a.row_stride,
+                         .step = a.col_stride,
+                         .segments = &zero,
+                         .segment_count = 1,
+                         .b = scratch.data,
+                         .b_stride = width,
+                         .c = c + i * ldc + column,
+                         .c_stride = ldc,
+                         .accumulate = epilogue.accumulate || k0 > 0,
+                         .bias = epilogue.bias && k0 == 0 ? epilogue.bias + column : nullptr},
+                .rows = std::min(kTallRows, M - i),
+                .cols = cols,
+                .panels = panels,
+                .panel_step = depth * width,
+                .tall = tall,
+                .prefetch_a = true,
+                .prefetch_c = large && (k0 > 0 || depth < 64)};
+            if (b.col_stride == 1 && cols == panels * width) {
+              block.tile.b = from, block.tile.b_stride = b.row_stride, block.panel_step = width;
+              const bool small = b.row_stride == width || bytes_of(b.row_stride * depth) <= 1 << 18;
+              if (!small && M > 16) block.packed = scratch.data;
+            } else {
+              pack(b, from, depth, cols, vectors, scratch.data);
+            }
+            if (k0 + depth >= K) {
+              block.finish = epilogue;
+              if (epilogue.residual) block.finish.residual += i * epilogue.residual_stride + column;
+            }
+            run(vectors, block);
+          });
+    }
+  }
+}
+
+// n or a half, a quarter, ... of it, until a piece of `size` has at least `least`.
+static int64_t cut(int64_t n, int64_t size, int64_t least) {
+  while (n > 1 && size < n * least) n /= 2;
+  return n;
 }
 
 static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue) {
-  constexpr int64_t kRows = Isa::kTileRows, kCols = Isa::kTileVectors * kWidth;
-  constexpr int64_t kDepth = 512;        // rows of a panel, which then stays in the first cache
-  constexpr int64_t kTall = 16 * kRows;  // rows of C in one piece of work
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   count_cost(2 * M * N * K, bytes_of(M * K + K * N + M * N));
-  const int64_t panels = ceil_div(N, kCols), panel = std::min(K, kDepth) * kCols;
-  const size_t bytes = size_t(bytes_of(panels * panel));
-  const auto release = [bytes](real* block) { memory::release(block, bytes); };
-  const std::unique_ptr<real, decltype(release)> packed(static_cast<real*>(memory::allocate(bytes)),
-                                                        release);
-  for (int64_t k0 = 0; k0 == 0 || k0 < K; k0 += kDepth) {  // an empty sum, too, has an epilogue
-    const int64_t depth = std::min(kDepth, K - k0);
-    parallel_for(panels, row_grain(panel), [&](int64_t p, int64_t end) {
-      for (; p < end; ++p) {
-        pack(b, k0, depth, p * kCols, std::min(kCols, N - p * kCols), kCols,
-             packed.get() + p * panel);
-      }
-    });
-    const int64_t grain = std::max<int64_t>(1, (1 << 18) / (1 + std::min(M, kTall) * panel));
-    parallel_for(ceil_div(M, kTall) * panels, grain, [&](int64_t piece, int64_t end) {
-      for (; piece < end; ++piece) {
-        const int64_t p = piece % panels, column = p * kCols, i0 = piece / panels * kTall;
-        Epilogue finish = epilogue;  // the bias is added once
-        if (k0 > 0) finish = {.accumulate = true};
-        if (finish.bias) finish.bias += column;
-        for (int64_t i = i0; i < std::min(M, i0 + kTall); i += kRows) {
-          tile(depth, a.data + i * a.row_stride + k0 * a.col_stride, a, packed.get() + p * panel,
-               c + i * ldc + column, ldc, std::min(kRows, M - i), std::min(kCols, N - column),
-               finish);
-        }
-      }
-    });
-  }
+  // The larger side is cut first: each piece packs the columns of B that it needs.
+  const int64_t threads = threads_here();
+  const int64_t pieces = threads == 1 ? 1 : cut(4 * threads, M * N * K, 1 << 19);
+  int64_t down = M >= N ? cut(pieces, M, 96) : 1;
+  const int64_t across = cut(pieces / down, N, 4 * kWidth);
+  if (M < N) down = cut(pieces / across, M, 48);
+  const int64_t rows = ceil_div(ceil_div(M, down), 24) * 24;
+  const int64_t cols = ceil_div(ceil_div(N, across), kWidth) * kWidth;
+  Cost* const cost = std::exchange(running_cost, nullptr);  // an activation would count itself
+  parallel_for(down * across, 1, [&](int64_t begin, int64_t end) {
+    for (; begin < end; ++begin) {
+      const int64_t i = begin / across * rows, j = begin % across * cols;
+      if (i >= M || j >= N) continue;
+      Epilogue here = epilogue;
+      if (here.bias) here.bias += j;
+      if (here.residual) here.residual += i * here.residual_stride + j;
+      piece({a.data + i * a.row_stride, std::min(rows, M - i), K, a.row_stride, a.col_stride},
+            {b.data + j * b.col_stride, K, std::min(cols, N - j), b.row_stride, b.col_stride},
+            c + i * ldc + j, ldc, here, M * N > 1 << 18);
+    }
+  });
+  running_cost = cost;
 }
 
 // Twelve chains of x = x x + c, whose start the compiler must not know, or it would know the end.

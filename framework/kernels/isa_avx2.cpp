@@ -6,7 +6,7 @@ namespace {
 struct Isa {
   static constexpr const char* name = "avx2";
   using Vec = kindling::real __attribute__((vector_size(32)));
-  static constexpr int kRegisters = 16, kTileRows = 6, kTileVectors = 2;
+  static constexpr int kRegisters = 16;
 };
 
 }  // namespace

@@ -6,7 +6,7 @@ namespace {
 struct Isa {
   static constexpr const char* name = "avx512";
   using Vec = kindling::real __attribute__((vector_size(64)));
-  static constexpr int kRegisters = 32, kTileRows = 8, kTileVectors = 2;
+  static constexpr int kRegisters = 32;
 };
 
 }  // namespace

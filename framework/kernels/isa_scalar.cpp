@@ -7,7 +7,7 @@ namespace {
 struct Isa {
   static constexpr const char* name = "scalar";
   using Vec = kindling::real __attribute__((vector_size(16)));
-  static constexpr int kRegisters = 16, kTileRows = 4, kTileVectors = 2;
+  static constexpr int kRegisters = 16;
 };
 
 }  // namespace

@@ -1,8 +1,8 @@
 // Fills the table of kernels for one instruction set. Page: docs/kernels.md
 //
 // The file that includes this has defined the set's tag, Isa: its name; Vec, the vector type of a
-// register; kRegisters, how many there are; and the tile of the matrix product, kTileRows by
-// kTileVectors. It lies in an anonymous namespace, so that each file has its own.
+// register; and kRegisters, how many there are. It lies in an anonymous namespace, so that each
+// file has its own.
 #pragma once
 
 #include "kernels/dispatch.h"

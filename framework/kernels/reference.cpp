@@ -333,6 +333,11 @@ void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue
       }
       c[i * ldc + j] = real(sum + (epilogue.bias ? double(epilogue.bias[j]) : 0));
     }
+    real* row = c + i * ldc;
+    if (epilogue.activation) epilogue.activation(b.cols, row, row, 0, 0);
+    for (int64_t j = 0; j < b.cols && epilogue.residual; ++j) {
+      row[j] += epilogue.residual[i * epilogue.residual_stride + j];
+    }
   }
 }
 

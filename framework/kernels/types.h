@@ -40,10 +40,17 @@ struct Matrix {
   Matrix t() const { return {data, cols, rows, col_stride, row_stride}; }
 };
 
-// What a product does with each finished element of C = A B, in this order.
+// y[i] = f(x[i]; p, q) for i < n; y may be x.
+using UnaryValue = void (*)(int64_t n, const real* x, real* y, real p, real q);
+
+// What a product does with its elements while they are hot:
+// C = (accumulate ? C : 0) + A B + bias, then C = activation(C) + residual.
 struct Epilogue {
-  bool accumulate = false;     // C += A B
-  const real* bias = nullptr;  // one per column, added
+  bool accumulate = false;
+  const real* bias = nullptr;       // one per column
+  UnaryValue activation = nullptr;  // of the table in use, with p and q 0
+  const real* residual = nullptr;   // of the shape of C, rows residual_stride apart
+  int64_t residual_stride = 0;
 };
 
 // One parameter in one step of its optimizer, with the rate and the weight decay of its group.

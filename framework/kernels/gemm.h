@@ -10,9 +10,8 @@
 // order of k: so the bits do not depend on the threads, however they cut the rows and columns.
 #pragma once
 
-#include "base/memory.h"
 #include "kernels/vec.h"
-#include "kernels/walk.h"
+#include "kernels/window.h"
 
 namespace kindling::kernel {
 
@@ -28,9 +27,10 @@ struct Tile {
   int64_t row_stride = 0, step = 0;   // from row to row of A, and from k to k
   const int64_t* segments = nullptr;  // one in a product, one for a row of a convolution's kernel
   int64_t segment_count = 1;
-  const real* b = nullptr;  // the row of B's panel for the first k
-  int64_t b_stride = 0;     // from that to the next
-  real* packed = nullptr;   // where the panel is copied to
+  const real* b = nullptr;              // the row of B's panel for the first k
+  int64_t b_stride = 0;                 // from that to the next
+  const int64_t* b_segments = nullptr;  // where B's rows begin in each segment; null: they go on
+  real* packed = nullptr;               // where the panel is copied to
   real* c = nullptr;
   int64_t c_stride = 0, rows = 0, last = 0;  // of C; `last` columns are in its last vector
   bool accumulate = false;
@@ -65,6 +65,7 @@ template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void t
   real* packed = t.packed;
   for (int64_t s = 0; s < t.segment_count; ++s) {
     int64_t at = t.segments[s];
+    if (t.b_segments) b = t.b + t.b_segments[s];
     for (int64_t left = t.depth; left > 0;) {
       int64_t steps = std::min<int64_t>(left, 16);
       left -= steps;
@@ -209,14 +210,15 @@ static void for_groups(int64_t columns, int64_t depth, int64_t most_vectors, con
   }
 }
 
-// Rows [0, depth) and columns [0, cols) of b, whose first number is at `from`, as panels.
+// Rows [0, depth) and columns [0, cols) of b, whose first number is at `from`, into panels that
+// have `panel_depth` rows.
 static void pack(const Matrix& b, const real* from, int64_t depth, int64_t cols, int64_t vectors,
-                 real* to) {
+                 int64_t panel_depth, real* to) {
   const int64_t width = vectors * kWidth;
   for (int64_t j = 0; j < cols; j += kWidth) {
     const int64_t n = std::min(kWidth, cols - j);
     const real* source = from + j * b.col_stride;
-    real* place = to + j / width * width * depth + j % width;
+    real* place = to + j / width * width * panel_depth + j % width;
     for (int64_t k = 0; k < depth && b.col_stride == 1; ++k) {
       store(place + k * width, load_first(source + k * b.row_stride, n));
     }
@@ -238,16 +240,6 @@ static void pack(const Matrix& b, const real* from, int64_t depth, int64_t cols,
 }
 
 // ---- The product --------------------------------------------------------------------------------
-
-// Memory for the panels of one piece of work, from the allocator that keeps it.
-struct Scratch {
-  size_t bytes;
-  real* data;
-  explicit Scratch(int64_t reals)
-      : bytes(size_t(bytes_of(reals))), data(static_cast<real*>(memory::allocate(bytes))) {}
-  Scratch(const Scratch&) = delete;
-  ~Scratch() { memory::release(data, bytes); }
-};
 
 inline constexpr int64_t kDepth = 512;     // steps of k in a block
 inline constexpr int64_t kTallRows = 528;  // rows of A that share a panel; a multiple of all tiles
@@ -294,7 +286,7 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
               const bool small = b.row_stride == width || bytes_of(b.row_stride * depth) <= 1 << 18;
               if (!small && M > 16) block.packed = scratch.data;
             } else {
-              pack(b, from, depth, cols, vectors, scratch.data);
+              pack(b, from, depth, cols, vectors, depth, scratch.data);
             }
             if (k0 + depth >= K) {
               block.finish = epilogue;

@@ -53,6 +53,19 @@ struct Epilogue {
   int64_t residual_stride = 0;
 };
 
+// A window that slides over an image [h, w] and gives one of [out_h, out_w]. The padding below and to
+// the right is what the sizes imply.
+struct Window {
+  int64_t h, w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+  int64_t dilation_h, dilation_w;
+};
+
+// Images are [batch, h, w, in], weights [out, kernel_h, kernel_w, in / groups].
+struct Convolution {
+  int64_t batch, in, out, groups;
+  Window window;
+};
+
 // One parameter in one step of its optimizer, with the rate and the weight decay of its group.
 struct ParameterStep {
   int64_t n, t;  // elements; the number of the step, 1 the first

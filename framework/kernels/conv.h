@@ -1,0 +1,288 @@
+// Convolution of images [h, w, channels], as matrix products over overlapping rows: neighbouring
+// pixels of the output need neighbouring stretches of the padded image, so the image itself, read
+// with the stride of a pixel, is the left factor, and no copy of its windows is made. Page:
+// docs/kernels.md
+//
+// Only padding is copied: a band of one image into a frame of zeros that stays in the cache. The
+// gradient of the input is a convolution of the output's gradient; with strides it falls apart into
+// phases, pixels that meet the same taps of the kernel.
+#pragma once
+
+#include "kernels/depthwise.h"
+#include "kernels/gemm.h"
+
+namespace kindling::kernel {
+
+// Where the runs of channels begin that a pixel reads, from its place in the frame on: one for each
+// row of taps, if these lie beside each other, otherwise one for each tap.
+struct Segments {
+  std::vector<int64_t> at;
+  int64_t depth;
+};
+static Segments segments_of(const Phase& phase, const Frame& frame, int64_t channels,
+                            int64_t depth) {
+  const int64_t pitch = (frame.right - frame.left) * channels;
+  const std::vector<int64_t>& right = phase.right;
+  bool beside = depth == channels;
+  for (size_t i = 1; i < right.size(); ++i) beside = beside && right[i] == right[i - 1] + 1;
+  Segments result{{}, beside ? depth * int64_t(right.size()) : depth};
+  for (const int64_t y : phase.down) {
+    for (size_t i = 0; i < (beside ? std::min<size_t>(1, right.size()) : right.size()); ++i) {
+      result.at.push_back(y * pitch + (right[i] - frame.left) * channels);
+    }
+  }
+  return result;
+}
+
+// Tiles of 6 rows or of 8, whichever cover a row of pixels with less waste.
+static int64_t widest_for(int64_t pixels) {
+  const auto covered = [pixels](int64_t R) {
+    return pixels / R * R + (pixels % R == 0 ? 0 : pixels % R <= R / 2 ? R / 2 : R);
+  };
+  return kMaxVectors < 4 || covered(tile_rows(4)) * 20 <= covered(tile_rows(3)) * 21 ? kMaxVectors
+                                                                                     : 3;
+}
+
+// target = source * weight + bias. `tap(g, k)` is the matrix [channels of the source, channels of
+// the target] in group g for tap k of the kernel.
+template <class Tap>
+static void correlate(const Convolution& shape, const Correlation& c, const real* source,
+                      const Tap& tap, const real* bias, real* target) {
+  const int64_t groups = shape.groups, depth = c.source_channels / groups;
+  const int64_t columns = c.target_channels / groups, wide = ceil_div(columns, kWidth) * kWidth;
+  int64_t taps = 0, rows = 0;
+  std::vector<int64_t> packed_at;
+  for (const Phase& phase : c.phases) {
+    packed_at.push_back(taps * groups * depth * wide);
+    taps += phase.taps(), rows = std::max(rows, phase.rows);
+  }
+  const Scratch packed(taps * groups * depth * wide);
+  const int64_t phases = int64_t(c.phases.size());
+  parallel_for(phases * groups, 1, [&](int64_t i, int64_t end) {
+    for (; i < end; ++i) {
+      const Phase& phase = c.phases[size_t(i / groups)];
+      const int64_t g = i % groups, total = phase.taps() * depth;
+      real* to = packed.data + packed_at[size_t(i / groups)] + g * total * wide;
+      for_groups(columns, total, widest_for(phase.cols),
+                 [&](int64_t column, int64_t cols, int64_t, int64_t vectors) {
+                   real* place = to + column * total;
+                   for (const int64_t y : phase.kernel_y) {
+                     for (const int64_t x : phase.kernel_x) {
+                       const Matrix b = tap(g, y * shape.window.kernel_w + x);
+                       pack(b, b.data + column * b.col_stride, depth, cols, vectors, total, place);
+                       place += depth * vectors * kWidth;
+                     }
+                   }
+                 });
+    }
+  });
+  // Bands of rows whose frame stays in the second cache.
+  const int64_t row_bytes = bytes_of(c.step_h * c.source_w * c.source_channels);
+  const int64_t band =
+      std::clamp<int64_t>(kSecondCache / 2 / std::max<int64_t>(1, row_bytes), 1, rows);
+  const int64_t bands = ceil_div(rows, band);
+  parallel_for(shape.batch * bands, 1, [&](int64_t i, int64_t stop) {
+    for (; i < stop; ++i) {
+      const int64_t begin = i % bands * band, end = std::min(rows, begin + band);
+      const real* image = source + i / bands * c.source_h * c.source_w * c.source_channels;
+      real* const result = target + i / bands * c.target_h * c.target_w * c.target_channels;
+      Frame frame = frame_of(c, begin, end);
+      const bool copied = !frame.inside(c.source_h, c.source_w);
+      const Scratch scratch(copied ? frame.reals(c.source_channels) : 0);
+      if (copied) {
+        frame.copy(image, c.source_h, c.source_w, c.source_channels, scratch.data);
+        image = scratch.data;
+      } else {
+        frame = {0, c.source_h, 0, c.source_w};
+      }
+      const int64_t pitch = (frame.right - frame.left) * c.source_channels;
+      for (int64_t p = 0; p < phases; ++p) {
+        const Phase& phase = c.phases[size_t(p)];
+        const Segments segments = segments_of(phase, frame, c.source_channels, depth);
+        const int64_t total = phase.taps() * depth;
+        for (int64_t g = 0; g < groups; ++g) {
+          const real* b = packed.data + packed_at[size_t(p)] + g * total * wide;
+          for_groups(columns, total, widest_for(phase.cols),
+                     [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
+                       const int64_t at = g * columns + column, width = vectors * kWidth;
+                       Block block{.tile = {.depth = segments.depth,
+                                            .row_stride = c.step_w * c.source_channels,
+                                            .step = 1,
+                                            .segments = segments.at.data(),
+                                            .segment_count = int64_t(segments.at.size()),
+                                            .b = b + column * total,
+                                            .b_stride = width,
+                                            .c_stride = c.spread_w * c.target_channels,
+                                            .bias = bias ? bias + at : nullptr},
+                                   .rows = phase.cols,
+                                   .cols = cols,
+                                   .panels = panels,
+                                   .panel_step = total * width};
+                       for (int64_t r = begin; r < std::min(end, phase.rows); ++r) {
+                         block.tile.a = image + (r * c.step_h - frame.top) * pitch + g * depth;
+                         block.tile.c = result + at +
+                                        ((phase.y + r * c.spread_h) * c.target_w + phase.x) *
+                                            c.target_channels;
+                         run(vectors, block);
+                       }
+                     });
+        }
+      }
+    }
+  });
+}
+
+static bool is_depthwise(const Convolution& c) {
+  return c.groups > 1 && c.groups == c.in && c.in == c.out;
+}
+// A product over all pixels, which lie behind each other.
+static bool is_pointwise(const Convolution& c) {
+  const Window& w = c.window;
+  return c.groups == 1 && w.kernel_h * w.kernel_w == 1 && w.stride_h * w.stride_w == 1 &&
+         w.out_h == w.h && w.out_w == w.w;
+}
+
+// Windows beside each other, as where an image is cut into patches: a row of a window is a pixel
+// with more channels.
+static Convolution folded(Convolution c) {
+  Window& w = c.window;
+  if (c.groups == 1 && w.kernel_w == w.stride_w && w.dilation_w == 1 && w.pad_left == 0 &&
+      w.w % w.kernel_w == 0 && w.out_w <= w.w / w.kernel_w) {
+    c.in *= w.kernel_w, w.w /= w.kernel_w, w.kernel_w = w.stride_w = 1;
+  }
+  return c;
+}
+
+static int64_t count_conv(const Convolution& c) {
+  const Window& w = c.window;
+  const int64_t k = w.kernel_h * w.kernel_w * c.in / c.groups,
+                y = c.batch * w.out_h * w.out_w * c.out;
+  count_cost(2 * y * k, bytes_of(y + c.batch * w.h * w.w * c.in + c.out * k));
+  return k;
+}
+
+static void conv(const Convolution& shape, const real* x, const real* weight, const real* bias,
+                 real* y) {
+  const int64_t K = count_conv(shape), pixels = shape.batch * shape.window.h * shape.window.w;
+  Cost* const cost = std::exchange(running_cost, nullptr);  // the products would count themselves
+  const Convolution c = folded(shape);
+  if (is_depthwise(c)) {
+    depthwise(c, x, weight, bias, y);
+  } else if (is_pointwise(c)) {
+    gemm({x, pixels, c.in, c.in, 1}, {weight, c.in, c.out, 1, c.in}, y, c.out, {.bias = bias});
+  } else {
+    const int64_t in = c.in / c.groups, out = c.out / c.groups;
+    correlate(
+        c, forward(c), x,
+        [=](int64_t g, int64_t tap) {
+          return Matrix{weight + g * out * K + tap * in, in, out, 1, K};
+        },
+        bias, y);
+  }
+  running_cost = cost;
+}
+
+static void conv_input_gradient(const Convolution& shape, const real* gy, const real* weight,
+                                real* gx) {
+  const int64_t K = count_conv(shape), pixels = shape.batch * shape.window.h * shape.window.w;
+  Cost* const cost = std::exchange(running_cost, nullptr);
+  const Convolution c = folded(shape);
+  if (is_depthwise(c)) {
+    depthwise_input_gradient(c, gy, weight, gx);
+  } else if (is_pointwise(c)) {
+    gemm({gy, pixels, c.out, c.out, 1}, {weight, c.out, c.in, c.in, 1}, gx, c.in, {});
+  } else {
+    const int64_t in = c.in / c.groups, out = c.out / c.groups;
+    correlate(
+        c, backward(c), gy,
+        [=](int64_t g, int64_t tap) {
+          return Matrix{weight + g * out * K + tap * in, out, in, K, 1};
+        },
+        nullptr, gx);
+  }
+  running_cost = cost;
+}
+
+// The product gy^T x over pixels: each row of the kernel has its own, of the outputs by a stretch
+// of kernel_w channels, whose columns begin at the pixels of one row of the frame. Pixels are
+// summed in blocks of rows, or of whole small images, always the same; threads take channels of the
+// output.
+static void conv_weight_gradient(const Convolution& shape, const real* gy, const real* x,
+                                 real* gw) {
+  const int64_t K = count_conv(shape), pixels = shape.batch * shape.window.h * shape.window.w;
+  Cost* const cost = std::exchange(running_cost, nullptr);
+  const Convolution c = folded(shape);
+  const Window& w = c.window;
+  if (is_depthwise(c)) {
+    depthwise_weight_gradient(c, gy, x, gw);
+  } else if (is_pointwise(c)) {
+    gemm({gy, c.out, pixels, 1, c.out}, {x, pixels, c.in, c.in, 1}, gw, c.in, {});
+  } else {
+    const int64_t in = c.in / c.groups, out = c.out / c.groups;
+    const bool beside = w.dilation_w == 1 && c.groups == 1;
+    const int64_t columns = beside ? w.kernel_w * in : in, runs = beside ? 1 : w.kernel_w;
+    const int64_t band = std::clamp<int64_t>(1024 / w.out_w, 1, w.out_h);
+    const int64_t images = band < w.out_h ? 1 : std::max<int64_t>(1, 512 / (w.out_h * w.out_w));
+    const int64_t parts = cut(4 * threads_here(), out, 32),
+                  part = ceil_div(ceil_div(out, parts), 8) * 8;
+    const Correlation map = forward(c);
+    parallel_for(c.groups * parts, 1, [&](int64_t i, int64_t stop) {
+      for (; i < stop; ++i) {
+        const int64_t g = i / parts, first = i % parts * part;
+        if (first >= out) continue;
+        bool accumulate = false;
+        std::vector<int64_t> a_at, b_at;
+        for (int64_t n = 0; n < c.batch; n += images) {
+          for (int64_t begin = 0; begin < w.out_h; begin += band) {
+            const int64_t here = std::min(images, c.batch - n),
+                          end = std::min(w.out_h, begin + band);
+            const Frame frame = frame_of(map, begin, end);
+            const int64_t pitch = (frame.right - frame.left) * c.in, size = frame.reals(c.in);
+            const Scratch scratch(here * size + kWidth);  // the last vector may reach further
+            std::fill_n(scratch.data + here * size, kWidth, real(0));
+            a_at.clear(), b_at.clear();
+            for (int64_t m = 0; m < here; ++m) {
+              frame.copy(x + (n + m) * w.h * w.w * c.in, w.h, w.w, c.in, scratch.data + m * size);
+              for (int64_t r = begin; r < end; ++r) {
+                a_at.push_back(((n + m) * w.out_h + r) * w.out_w * c.out);
+                b_at.push_back(m * size + (r - begin) * w.stride_h * pitch);
+              }
+            }
+            for (int64_t k = 0; k < w.kernel_h * runs; ++k) {
+              const int64_t down = k / runs * w.dilation_h, right = k % runs * w.dilation_w;
+              for_groups(columns, w.out_w * int64_t(a_at.size()), std::min(kMaxVectors, 3),
+                         [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
+                           const int64_t place = g * in + column;
+                           run(vectors,
+                               {.tile = {.depth = w.out_w,
+                                         .a = gy + g * out + first,
+                                         .row_stride = 1,
+                                         .step = c.out,
+                                         .segments = a_at.data(),
+                                         .segment_count = int64_t(a_at.size()),
+                                         .b = scratch.data + down * pitch + right * c.in + place,
+                                         .b_stride = w.stride_w * c.in,
+                                         .b_segments = b_at.data(),
+                                         .c = gw + (g * out + first) * K + k * columns + column,
+                                         .c_stride = K,
+                                         .accumulate = accumulate},
+                                .rows = std::min(part, out - first),
+                                .cols = cols,
+                                .panels = panels,
+                                .panel_step = vectors * kWidth,
+                                .tall = true});
+                         });
+            }
+            accumulate = true;
+          }
+        }
+        for (int64_t o = first; o < std::min(out, first + part) && !accumulate; ++o) {
+          std::fill_n(gw + (g * out + o) * K, K, real(0));  // there was no image
+        }
+      }
+    });
+  }
+  running_cost = cost;
+}
+
+}  // namespace kindling::kernel

@@ -106,6 +106,62 @@ TEST_CASE("Sequential runs its layers in order", "[nn][layers]") {
   CHECK(same_elements(Sequential()(x), x));
 }
 
+TEST_CASE("Conv2d is conv2d with its own weight and bias", "[nn][layers]") {
+  Random random(1);
+  Conv2d layer(4, 6, 3, {.stride = 2, .padding = 1, .groups = 2}, random);
+  CHECK(layer.weight.shape() == Shape{6, 3, 3, 2});
+  const Tensor x = normal({2, 5, 7, 4}, random), y = layer(x);
+  CHECK(y.shape() == Shape{2, 3, 4, 6});
+  CHECK(same_elements(y, conv2d(x, layer.weight, layer.bias, layer.options)));
+  CHECK(parameters(layer)[0].name == "weight");
+  CHECK(parameters(layer)[0].kind == Kind::conv);
+  CHECK(parameters(layer)[1].kind == Kind::bias);
+
+  Conv2d depthwise(4, 8, 5, {.groups = 4}, random, false);
+  CHECK_FALSE(depthwise.bias.defined());
+  REQUIRE(parameters(depthwise).size() == 1);
+  CHECK(parameters(depthwise)[0].kind == Kind::depthwise);
+  CHECK(parameters(depthwise)[0].tensor.shape() == Shape{8, 5, 5, 1});
+  Conv2d grey(1, 8, 5, {}, random);  // one channel in one group is a plain convolution
+  CHECK(parameters(grey)[0].kind == Kind::conv);
+  CHECK_THROWS_WITH(Conv2d(4, 6, 3, {.groups = 4}, random),
+                    Equals("Conv2d: sizes must be positive, and groups divide them: in 4, out 6, "
+                           "kernel 3, groups 4"));
+  CHECK_THROWS_WITH(Conv2d(4, 6, 0, {}, random), ContainsSubstring("kernel 0"));
+}
+
+TEST_CASE("Conv2d starts as PyTorch's does", "[nn][layers]") {
+  Random random(1);
+  Conv2d layer(8, 2000, 5, {.groups = 2}, random);
+  for (const Tensor& t : {layer.weight, layer.bias}) {
+    const auto [low, high] = std::minmax_element(t.values().begin(), t.values().end());
+    CHECK((*low >= -0.1f && *low < -0.099f));  // an output sees 4 5 5 = 100 numbers
+    CHECK((*high <= 0.1f && *high > 0.099f));
+  }
+}
+
+TEST_CASE("layers of a small network for images", "[nn][layers]") {
+  Random random(2);
+  Sequential model{Conv2d(3, 8, 3, {.padding = 1}, random),
+                   Activation(relu),
+                   MaxPool2d({2}),
+                   AveragePool2d({.kernel = 3, .stride = 2, .padding = 1}),
+                   Flatten(),
+                   Linear({2, 3, 8}, 10, random)};
+  const Tensor x = normal({4, 8, 10, 3}, random);
+  Tensor y = max_pool2d(relu(model[0].forward(x)), {2});
+  y = average_pool2d(y, {3, 2, 1});
+  REQUIRE(y.shape() == Shape{4, 2, 3, 8});
+  CHECK(same_elements(model(x), model[5].forward(reshape(y, {4, 48}))));
+  CHECK(model(zeros({0, 8, 10, 3})).shape() == Shape{0, 10});
+  const NamedTensor weight = parameters(model)[2];
+  CHECK(weight.name == "5.weight");
+  CHECK(weight.tensor.shape() == Shape{10, 48});
+  CHECK(weight.channels == 8);
+  CHECK(parameters(model)[0].channels == 1);
+  CHECK_THROWS_WITH(Flatten()(scalar(1)), Equals("Flatten: a single number has no rows"));
+}
+
 // Inputs and first weights as tests/golden/optim.py computes them: whole multiples of 2^-24.
 Tensor noise(uint32_t seed, const Shape& shape) {
   Tensor t(shape);

@@ -10,6 +10,7 @@
 #include "nn/layers.h"
 #include "support/catch.h"
 #include "support/command.h"
+#include "support/golden.h"
 
 using namespace kindling;
 namespace fs = std::filesystem;
@@ -378,4 +379,38 @@ TEST_CASE("weights that do not fit are listed together and change nothing", "[sa
   for (int i = 0; i < 20; ++i) many[fmt::format("t{:02}", i)] = scalar(0);
   write_safetensors(path, many);
   CHECK_THROWS_WITH(load_weights(one, path), ContainsSubstring("20 unexpected (t00, t01, t02"));
+}
+
+TEST_CASE("a network that PyTorch saved gives PyTorch's answers", "[safetensors][golden]") {
+  Random random(1);
+  const auto make = [&] {
+    return Sequential{Conv2d(2, 4, 5, {.padding = 2}, random),
+                      Activation(relu),
+                      MaxPool2d({2}),
+                      Conv2d(4, 6, 3, {.stride = 2, .groups = 2}, random),
+                      Activation(relu),
+                      Conv2d(6, 6, 3, {.padding = 1, .groups = 6}, random, false),
+                      Flatten(),
+                      Linear({3, 2, 6}, 10, random),
+                      Activation(relu),
+                      Linear(10, 5, random)};
+  };
+  Sequential model = make();
+  const Golden golden("tests/golden/lenet.txt");
+  const std::string path = "tests/golden/lenet.safetensors";
+  load_torch_weights(model, path);
+  // Five layers whose sums have up to 50 terms in float.
+  CHECK(relative_error(model(golden.tensor("images")), golden.tensor("logits")) < 1e-5);
+
+  // What it holds now is saved in our own order, and PyTorch's is refused where it looks different.
+  TempFolder folder;
+  const std::string own = (folder.path() / "x").string();
+  save_weights(model, own);
+  Sequential again = make();
+  load_weights(again, own);
+  CHECK(relative_error(again(golden.tensor("images")), golden.tensor("logits")) < 1e-5);
+  CHECK_THROWS_WITH(load_weights(model, path),
+                    ContainsSubstring("0.weight is F32 [4, 2, 5, 5], expected F32 [4, 5, 5, 2]"));
+  CHECK_THROWS_WITH(load_torch_weights(model, own),
+                    ContainsSubstring("5.weight is F32 [6, 3, 3, 1], expected F32 [6, 1, 3, 3]"));
 }

@@ -262,4 +262,25 @@ void save_weights(Module& module, const std::string& path) {
   write_safetensors(path, own);
 }
 
+void load_torch_weights(Module& module, const std::string& path) {
+  const std::vector<NamedTensor> tensors = named_tensors(module);
+  const auto conv = [](const NamedTensor& t) {
+    return t.kind == Kind::conv || t.kind == Kind::depthwise;
+  };
+  TensorFile own, expected;
+  add_tensors(own, "", tensors);
+  expected = own;
+  for (const NamedTensor& t : tensors) {
+    if (conv(t)) expected[t.name] = permute(t.tensor.detach(), {0, 3, 1, 2});
+  }
+  TensorFile file = read_safetensors(path, expected);
+  for (const NamedTensor& t : tensors) {
+    const int64_t channels = conv(t) ? t.tensor.dim(-1) : t.channels;
+    if (!conv(t) && channels == 1) continue;
+    Tensor& from = std::get<Tensor>(file.at(t.name));  // [out, channels, places]
+    from = transpose(reshape(from, {t.tensor.dim(0), channels, -1})).viewed_as(t.tensor.shape());
+  }
+  copy_tensors(file, own);
+}
+
 }  // namespace kindling

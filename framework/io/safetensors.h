@@ -33,5 +33,8 @@ void copy_tensors(const TensorFile& from, TensorFile& to);
 // Loads the weights and buffers of a module by name. If they do not fit, nothing is changed.
 void load_weights(Module& module, const std::string& path);
 void save_weights(Module& module, const std::string& path);
+// Loads what PyTorch saved, which puts channels first: a convolution's weight is [out, in / groups,
+// kh, kw] there, and images are flattened channel by channel.
+void load_torch_weights(Module& module, const std::string& path);
 
 }  // namespace kindling

@@ -39,6 +39,13 @@ struct Kernels {
   decltype(&reference::gather_rows) gather_rows;
   decltype(&reference::scatter_rows) scatter_rows;
   decltype(&reference::gemm) gemm;
+  decltype(&reference::conv) conv;
+  decltype(&reference::conv_input_gradient) conv_input_gradient;
+  decltype(&reference::conv_weight_gradient) conv_weight_gradient;
+  decltype(&reference::max_pool) max_pool;
+  decltype(&reference::max_pool_gradient) max_pool_gradient;
+  decltype(&reference::average_pool) average_pool;
+  decltype(&reference::average_pool_gradient) average_pool_gradient;
   decltype(&reference::sgd) sgd;
   decltype(&reference::adam) adam;
   decltype(&reference::rmsprop) rmsprop;

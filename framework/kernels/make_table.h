@@ -5,10 +5,12 @@
 // file has its own.
 #pragma once
 
+#include "kernels/conv.h"
 #include "kernels/dispatch.h"
 #include "kernels/elementwise.h"
 #include "kernels/gemm.h"
 #include "kernels/optimizer.h"
+#include "kernels/pool.h"
 #include "kernels/rows.h"
 
 namespace kindling::kernel {
@@ -25,7 +27,9 @@ static consteval Kernels make_table(std::index_sequence<U...>, std::index_sequen
       {{binary_gradient<Binary(S), Want::da>...}, {binary_gradient<Binary(S), Want::db>...}},
       where, lerp, scale, dropout_mask, strided_copy, strided_add, reduce_sum, reduce_max,
       sum_of_squares, softmax, softmax_gradient, cross_entropy, cross_entropy_gradient, layer_norm,
-      layer_norm_gradient, gather_rows, scatter_rows, gemm, sgd, adam, rmsprop, lars, fma_chains};
+      layer_norm_gradient, gather_rows, scatter_rows, gemm, conv, conv_input_gradient,
+      conv_weight_gradient, max_pool, max_pool_gradient, average_pool, average_pool_gradient,
+      sgd, adam, rmsprop, lars, fma_chains};
   // clang-format on
 }
 constexpr Kernels kTable =

@@ -1,8 +1,9 @@
-// The specification of every kernel: what it is called with and what it gives. The .cpp holds the
-// obvious loops, summed in double; tests compare the fast kernels with them, and the pages quote
+// The specification of every kernel: what it is called with and what it gives. The .cpp files hold
+// the obvious loops, summed in double; tests compare the fast kernels with them, and the pages quote
 // them. Page: docs/kernels.md
 //
 // Arrays are dense and row-major; unless said otherwise outputs may not overlap inputs.
+// Images are [batch, h, w, channels], weights of convolutions [out, kernel_h, kernel_w, in / groups].
 // Letters: M N K sizes of a product [M, K] x [K, N]; rows and n the two sizes of a row kernel;
 // gx the gradient of x.
 #pragma once
@@ -73,10 +74,30 @@ void layer_norm_gradient(int64_t rows, int64_t n, const real* gy, const real* x,
 void gather_rows(int64_t rows, int64_t n, const real* x, const int32_t* index, real* y);
 void scatter_rows(int64_t rows, int64_t n, const real* gy, const int32_t* index, real* gx);
 
-// ---- Products and optimizers --------------------------------------------------------------------
+// ---- Products -----------------------------------------------------------------------------------
 
 // C [M, N], rows ldc apart, = A B with the epilogue. A is [M, K], B is [K, N].
 void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue);
+
+// ---- Convolution and pooling --------------------------------------------------------------------
+
+// y = sum of x weight over the window and the channels of the group, + bias (null: none).
+void conv(const Convolution& c, const real* x, const real* weight, const real* bias, real* y);
+void conv_input_gradient(const Convolution& c, const real* gy, const real* weight, real* gx);
+void conv_weight_gradient(const Convolution& c, const real* gy, const real* x, real* gw);
+// The first maximum of each window and its place in the image, row w + column; NaN counts as the
+// largest. No window may lie outside the image.
+void max_pool(int64_t batch, int64_t channels, const Window& window, const real* x, real* y,
+              int32_t* where);
+void max_pool_gradient(int64_t batch, int64_t channels, const Window& window, const real* gy,
+                       const int32_t* where, real* gx);
+// The mean of each window: padding counts as zeros, or is left out.
+void average_pool(int64_t batch, int64_t channels, const Window& window, const real* x, real* y,
+                  bool count_padding);
+void average_pool_gradient(int64_t batch, int64_t channels, const Window& window, const real* gy,
+                           real* gx, bool count_padding);
+
+// ---- Optimizers ---------------------------------------------------------------------------------
 
 // One step over one parameter; formulas at the options. States: the velocity; m and v; the mean
 // square and the velocity. The velocity of sgd and rmsprop may be null without momentum.

@@ -53,14 +53,16 @@ struct Epilogue {
   int64_t residual_stride = 0;
 };
 
-// A window that slides over an image [h, w] and gives one of [out_h, out_w]. The padding below and to
-// the right is what the sizes imply.
+// A window that slides over an image [h, w] and gives one of [out_h, out_w]: at output o it covers
+// the places o stride - pad + i dilation for i < kernel, in each direction. Those outside the image
+// are padding; how much of it lies behind the image follows from out_h and out_w.
 struct Window {
   int64_t h, w, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
   int64_t dilation_h, dilation_w;
 };
 
-// Images are [batch, h, w, in], weights [out, kernel_h, kernel_w, in / groups].
+// Images [batch, h, w, in] to images [batch, out_h, out_w, out]. In each of `groups` equal parts of
+// the channels the outputs see the inputs of their own part.
 struct Convolution {
   int64_t batch, in, out, groups;
   Window window;

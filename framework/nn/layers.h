@@ -1,4 +1,4 @@
-// The layers of a perceptron: each is its parameters and one call of an operation. Page: docs/nn.md
+// Layers: each is its parameters and one call of an operation. Page: docs/nn.md
 #pragma once
 
 #include "nn/init.h"
@@ -15,17 +15,73 @@ struct Layer : Module {
 // y = x weight^T + bias: [..., in] -> [..., out]. weight [out, in] and bias [out] start as
 // PyTorch's: U(-1/sqrt(in), 1/sqrt(in)).
 struct Linear : Layer {
-  Tensor weight, bias;  // without bias that one is undefined
+  Tensor weight, bias;   // without bias that one is undefined
+  int64_t channels = 1;  // of the flattened images it reads; see NamedTensor
 
   Linear(int64_t in, int64_t out, Random& random, bool with_bias = true) {
     ENSURE(in > 0 && out > 0, "Linear: sizes must be positive: in {}, out {}", in, out);
     weight = make_parameter(torch_default({out, in}, in, random));
     if (with_bias) bias = make_parameter(torch_default({out}, in, random));
   }
+  // Of flattened images [H, W, C]: Linear({7, 7, 64}, 10, random).
+  Linear(const Shape& image, int64_t out, Random& random, bool with_bias = true)
+      : Linear(image.elements(), out, random, with_bias) {
+    channels = image.dim(-1);
+  }
   Tensor forward(const Tensor& x) override { return linear(x, weight, bias); }
   void visit(Visitor& v) override {
-    v.parameter("weight", weight, Kind::linear);
+    v.parameter("weight", weight, Kind::linear, channels);
     if (bias.defined()) v.parameter("bias", bias, Kind::bias);
+  }
+};
+
+// A convolution with a square kernel: [N, H, W, in] -> [N, H', W', out]. weight [out, kernel,
+// kernel, in / groups] and bias [out] start as PyTorch's: U(-b, b) with b = 1 / sqrt(the numbers
+// that an output sees). Conv2d(3, 16, 3, {.padding = 1}, random)
+struct Conv2d : Layer {
+  Tensor weight, bias;  // without bias that one is undefined
+  ConvOptions options;
+
+  Conv2d(int64_t in, int64_t out, int64_t kernel, const ConvOptions& how, Random& random,
+         bool with_bias = true)
+      : options(how) {
+    ENSURE(in > 0 && out > 0 && kernel > 0 && how.groups > 0 && in % how.groups == 0 &&
+               out % how.groups == 0,
+           "Conv2d: sizes must be positive, and groups divide them: in {}, out {}, kernel {}, "
+           "groups {}",
+           in, out, kernel, how.groups);
+    const int64_t of_group = in / how.groups, fan_in = kernel * kernel * of_group;
+    weight = make_parameter(torch_default({out, kernel, kernel, of_group}, fan_in, random));
+    if (with_bias) bias = make_parameter(torch_default({out}, fan_in, random));
+  }
+  Tensor forward(const Tensor& x) override { return conv2d(x, weight, bias, options); }
+  void visit(Visitor& v) override {
+    const int64_t of_group = weight.defined() ? weight.dim(3) : 0;
+    v.parameter("weight", weight,
+                of_group == 1 && options.groups > 1 ? Kind::depthwise : Kind::conv);
+    if (bias.defined()) v.parameter("bias", bias, Kind::bias);
+  }
+};
+
+struct MaxPool2d : Layer {
+  PoolOptions options;  // MaxPool2d({2}): the largest of each 2 x 2
+
+  explicit MaxPool2d(const PoolOptions& how) : options(how) {}
+  Tensor forward(const Tensor& x) override { return max_pool2d(x, options); }
+};
+
+struct AveragePool2d : Layer {
+  PoolOptions options;
+
+  explicit AveragePool2d(const PoolOptions& how) : options(how) {}
+  Tensor forward(const Tensor& x) override { return average_pool2d(x, options); }
+};
+
+// [N, ...] -> [N, elements of the rest]: images [N, H, W, C] pixel by pixel.
+struct Flatten : Layer {
+  Tensor forward(const Tensor& x) override {
+    ENSURE(x.rank() >= 1, "Flatten: a single number has no rows");
+    return reshape(x, {x.dim(0), value::product(x.shape(), 1, x.rank())});
   }
 };
 

@@ -36,6 +36,8 @@ struct NamedTensor {
   std::string name;
   Tensor tensor;  // a handle: writing to it writes the module's
   Kind kind;
+  // Of a linear weight [out, in]: its inputs are pixels of so many channels, pixel by pixel.
+  int64_t channels = 1;
 };
 
 // Goes through a module and all its descendants and lists what they hold, in the order of visit.
@@ -45,13 +47,13 @@ class Visitor {
   explicit Visitor(Module& root) : modules{&root} { root.visit(*this); }
 
   // A module's visit calls one of these for each thing it holds.
-  void parameter(const std::string& name, Tensor& tensor, Kind kind) {
+  void parameter(const std::string& name, Tensor& tensor, Kind kind, int64_t channels = 1) {
     const std::string path = path_ + name;
     ENSURE(tensor.defined(), "module: {} is undefined; was this module moved from?", path);
     if (kind != Kind::buffer) members.push_back(&tensor);
     if (!seen_.insert(tensor.storage().get()).second) return;  // tied weights
     if (Leaf* leaf = leaf_of(tensor)) leaf->name = path;
-    tensors.push_back({path, tensor, kind});
+    tensors.push_back({path, tensor, kind, channels});
   }
   void buffer(const std::string& name, Tensor& tensor) { parameter(name, tensor, Kind::buffer); }
   void random(const std::string& name, Random& r) { randoms.push_back({path_ + name, &r}); }

@@ -91,6 +91,29 @@ Tensor matmul(const Tensor& a, const Tensor& b, Transpose transpose = Transpose:
 // x [..., in] weight [out, in] bias [out] -> x weight^T + bias [..., out]. bias may be undefined.
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
+// ---- Images -------------------------------------------------------------------------------------
+// Images are [N, H, W, C]: the channels of a pixel lie beside each other. Of a side of n pixels and
+// a kernel of k the result has (n + 2 padding - dilation (k - 1) - 1) / stride + 1, rounded down.
+
+struct ConvOptions {
+  int64_t stride = 1, padding = 0, dilation = 1;
+  int64_t groups = 1;  // equal parts of the channels; outputs see the inputs of their part alone
+};
+// x [N, H, W, C], weight [out, kh, kw, C / groups], bias [out] or undefined -> [N, H', W', out]:
+// the sum of x weight over the window and the channels, + bias. Padding is zeros.
+Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
+              const ConvOptions& options = {});
+
+struct PoolOptions {
+  int64_t kernel, stride = 0, padding = 0;  // square; stride 0: as large as the kernel
+  bool count_padding = true;                // in an average, as zeros; false: it is left out
+};
+// x [N, H, W, C] -> [N, H', W', C]: the maximum of each window; padding never is it, and the first
+// of equal maxima gets the gradient. Padding is at most half of the kernel.
+Tensor max_pool2d(const Tensor& x, const PoolOptions& options);
+Tensor average_pool2d(const Tensor& x, const PoolOptions& options);  // the mean of each window
+Tensor global_average_pool(const Tensor& x);                         // [N, H, W, C] -> [N, C]
+
 // ---- Shapes -------------------------------------------------------------------------------------
 
 // The same elements in the same order; one size may be -1 and is worked out.

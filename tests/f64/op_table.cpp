@@ -301,6 +301,65 @@ TEST_CASE("gradients of matrix products", "[gradients]") {
   for (const Row& row : kRows) check_row(row);
 }
 
+// ---- Images -------------------------------------------------------------------------------------
+
+TEST_CASE("gradients of convolutions", "[gradients]") {
+  struct Form {
+    const char* name;
+    Shape x, weight;
+    ConvOptions options;
+  };
+  const Form kForms[] = {
+      {"conv2d", {2, 5, 4, 3}, {4, 3, 2, 3}, {}},
+      {"conv2d of one pixel", {2, 3, 4, 3}, {2, 1, 1, 3}, {}},
+      {"conv2d of the whole image", {2, 3, 4, 2}, {3, 3, 4, 2}, {}},
+      {"conv2d stride", {1, 7, 6, 2}, {3, 3, 3, 2}, {.stride = 2}},
+      {"conv2d stride beyond the kernel", {1, 7, 8, 2}, {3, 2, 2, 2}, {.stride = 3}},
+      {"conv2d padding", {1, 4, 5, 2}, {3, 3, 3, 2}, {.padding = 1}},
+      {"conv2d padding beyond the kernel", {1, 3, 3, 1}, {2, 2, 2, 1}, {.padding = 3}},
+      {"conv2d dilation", {1, 6, 7, 2}, {3, 3, 2, 2}, {.dilation = 2}},
+      {"conv2d groups", {1, 4, 4, 6}, {4, 2, 3, 3}, {.groups = 2}},
+      {"conv2d depthwise", {1, 5, 5, 3}, {3, 3, 3, 1}, {.padding = 1, .groups = 3}},
+      {"conv2d depthwise twice", {1, 5, 5, 3}, {6, 3, 3, 1}, {.stride = 2, .groups = 3}},
+      {"conv2d everything",
+       {2, 9, 8, 4},
+       {6, 3, 2, 2},
+       {.stride = 2, .padding = 2, .dilation = 2, .groups = 2}},
+  };
+  for (const Form& form : kForms) {
+    const ConvOptions options = form.options;
+    check_row({form.name,
+               {any(form.x), any(form.weight), any({form.weight[0]})},
+               [options](const Tensors& x) { return conv2d(x[0], x[1], x[2], options); }});
+  }
+  check_row({"conv2d without bias", {any({2, 4, 4, 2}), any({3, 3, 3, 2})}, [](const Tensors& x) {
+               return conv2d(x[0], x[1]);
+             }});
+}
+
+TEST_CASE("gradients of pooling", "[gradients]") {
+  const auto largest = [](const PoolOptions& options) {
+    return [options](const Tensors& x) { return max_pool2d(x[0], options); };
+  };
+  const auto average = [](const PoolOptions& options) {
+    return [options](const Tensors& x) { return average_pool2d(x[0], options); };
+  };
+  const PoolOptions overlapping{.kernel = 3, .stride = 2, .padding = 1};
+  const Row kRows[] = {
+      {"max_pool2d", {even({2, 4, 6, 3})}, largest({2})},
+      {"max_pool2d overlapping", {even({1, 7, 6, 2})}, largest(overlapping)},
+      {"max_pool2d that leaves places out", {even({1, 8, 7, 2})}, largest({2, 3})},
+      {"average_pool2d", {any({2, 4, 6, 3})}, average({2})},
+      {"average_pool2d overlapping", {any({1, 7, 6, 2})}, average(overlapping)},
+      {"average_pool2d that leaves places out", {any({1, 8, 7, 2})}, average({2, 3})},
+      {"average_pool2d without padding", {any({1, 6, 6, 2})}, average({3, 2, 1, false})},
+      {"global_average_pool",
+       {any({2, 3, 4, 5})},
+       [](const Tensors& x) { return global_average_pool(x[0]); }},
+  };
+  for (const Row& row : kRows) check_row(row);
+}
+
 // ---- Shapes -------------------------------------------------------------------------------------
 
 TEST_CASE("gradients of operations that move elements", "[gradients]") {

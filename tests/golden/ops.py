@@ -119,6 +119,39 @@ case("linear/three", F.linear, (2, 3, 4), (5, 4), (5,))
 case("linear/vector", F.linear, (4,), (5, 4), (5,))
 case("linear/larger", F.linear, (17, 20), (19, 20), (19,))
 
+# ---- Images ----
+# Channels come last here and first in PyTorch: its operations are wrapped.
+first, last = (lambda x: x.permute(0, 3, 1, 2)), (lambda x: x.permute(0, 2, 3, 1))
+
+
+def conv2d(form, x, weight, bias=True, **options):
+    f = lambda x, w, b=None: last(F.conv2d(first(x), first(w), b, **options))
+    case(f"conv2d/{form}", f, x, weight, *([weight[:1]] if bias else []))
+
+
+conv2d("plain", (2, 5, 4, 3), (4, 3, 2, 3))
+conv2d("no_bias", (1, 4, 4, 2), (3, 3, 3, 2), bias=False)
+conv2d("one_pixel", (2, 3, 4, 5), (3, 1, 1, 5))
+conv2d("same", (1, 5, 6, 3), (9, 3, 3, 3), padding=1)
+conv2d("stride", (1, 7, 6, 2), (3, 3, 3, 2), stride=2, padding=1)
+conv2d("stride_beyond", (1, 7, 8, 2), (3, 2, 2, 2), stride=3)
+conv2d("patches", (1, 8, 8, 3), (5, 4, 4, 3), stride=4)
+conv2d("dilation", (1, 6, 7, 2), (3, 3, 2, 2), dilation=2)
+conv2d("groups", (1, 4, 4, 6), (4, 2, 3, 3), groups=2)
+conv2d("depthwise", (1, 5, 5, 17), (17, 3, 3, 1), padding=1, groups=17)
+conv2d("depthwise_twice", (1, 6, 5, 3), (6, 3, 3, 1), stride=2, padding=1, groups=3)
+conv2d("everything", (2, 9, 8, 4), (6, 3, 2, 2), stride=2, padding=2, dilation=2, groups=2)
+for form, shape, options in [("plain", (2, 4, 6, 3), (2,)), ("overlapping", (1, 7, 6, 2), (3, 2, 1)),
+                             ("leaves_out", (1, 8, 7, 2), (2, 3)),
+                             ("wide", (1, 4, 4, 18), (3, 1, 1))]:
+    case(f"max_pool2d/{form}", lambda x: last(F.max_pool2d(first(x), *options)), shape)
+    case(f"average_pool2d/{form}", lambda x: last(F.avg_pool2d(first(x), *options)), shape)
+case("max_pool2d/ties", lambda x: last(F.max_pool2d(first(x), 2, 1)),
+     numpy.ones((1, 3, 3, 2)))
+case("average_pool2d/padding_left_out",
+     lambda x: last(F.avg_pool2d(first(x), 3, 2, 1, count_include_pad=False)), (1, 6, 6, 2))
+case("global_average_pool/plain", lambda x: x.mean((1, 2)), (2, 3, 4, 5))
+
 # ---- Shapes ----
 case("reshape/plain", lambda x: x.reshape(4, -1), (2, 3, 4))
 case("permute/three", lambda x: x.permute(2, 0, 1), (2, 3, 4))

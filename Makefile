@@ -75,7 +75,7 @@ LINK        = $(CXX) $(DEBUG) $(LDFLAGS)
 $(O)/objects/%.o: %.cpp $(O)/flags | packages
 	@mkdir -p $(@D)
 	@echo "  compile $<"
-	$(Q)$(COMPILE) -c $< -o $@
+	$(Q)$(COMPILE) -c $< -o $@ $(AFTER)
 
 # Says in one line what is missing, before the compiler says it in a hundred.
 packages:
@@ -132,6 +132,10 @@ $(kernels)/%.o:          OPT := $(KERNEL_OPT)
 # makes vector code of neither sqrt nor a choice. The order of operations stays as it is written.
 FAST    := -ffp-contract=fast -fno-math-errno -fno-trapping-math
 $(kernels)/isa_%.o:      ISA := $(FAST)
+# Nothing of such a file but its table is seen by others: a function of the standard library that it
+# compiled for a wide machine would otherwise stand for that function everywhere.
+OBJCOPY ?= objcopy
+$(kernels)/isa_%.o:      AFTER = && $(OBJCOPY) -R .group --wildcard --keep-global-symbol='*kernels_*' $@
 $(kernels)/isa_avx2.o:   ISA := $(FAST) -mavx2 -mfma
 $(kernels)/isa_avx512.o: ISA := $(FAST) -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl \
                                 -mprefer-vector-width=512

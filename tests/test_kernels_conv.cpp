@@ -196,7 +196,9 @@ TEST_CASE("patches, windows as large as the image and beyond it", "[kernels][con
   check_conv({1, 2, 3, 1, window_of(1, 1, 3, 3, 1, 1, {1, 1, 1, 1})});
   check_conv({1, 2, 3, 1, window_of(2, 2, 2, 2, 1, 1, {4, 3, 5, 4})});  // some see only padding
   check_conv({1, 8, 8, 8, window_of(2, 2, 5, 5, 1, 1, {4, 4, 4, 4})});
-  check_conv({1, 3, 4, 1, window_of(9, 9, 2, 2, 5, 5)});  // steps over pixels
+  check_conv({1, 3, 4, 1, window_of(9, 9, 2, 2, 5, 5)});    // steps over pixels
+  check_conv({2, 4, 18, 1, window_of(5, 27, 1, 3, 1, 3)});  // a row of a patch is a pixel
+  check_conv({2, 4, 18, 1, window_of(6, 28, 2, 4, 2, 4)});
 }
 
 TEST_CASE("larger convolutions equal their twins", "[kernels][conv]") {

@@ -71,3 +71,14 @@ TEST_CASE("code for a wide machine is never shared with other files", "[kernels]
     }
   }
 }
+
+TEST_CASE("an object of an instruction set shows its table and nothing else", "[kernels]") {
+  for (const std::string& isa : available_isas()) {
+    const auto object = build_folder() / ("objects/framework/kernels/isa_" + isa + ".o");
+    const CommandResult names = run_command("nm -g --defined-only " + object.string());
+    INFO(names.output);
+    REQUIRE(names.code == 0);
+    CHECK(std::count(names.output.begin(), names.output.end(), '\n') == 1);
+    CHECK_THAT(names.output, ContainsSubstring("kernels_" + isa));
+  }
+}

@@ -153,6 +153,149 @@ static Convolution folded(Convolution c) {
   return c;
 }
 
+// ---- Images of few channels ---------------------------------------------------------------------
+// A window's row of them is shorter than a vector, so their windows are laid out after all, a band
+// of pixels at a time, which stays in the cache; or added up from products with the whole kernel.
+
+static bool few_channels(const Convolution& c) {
+  return c.groups == 1 && c.window.dilation_w == 1 && c.window.kernel_w * c.in < kWidth;
+}
+
+// The windows of some rows of pixels, each K = kernel_h kernel_w in numbers long.
+struct Patches {
+  int64_t K, stride, band;  // from one to the next; rows of pixels at a time
+  Scratch data;
+  explicit Patches(const Convolution& c)
+      : K(c.window.kernel_h * c.window.kernel_w * c.in),
+        stride(ceil_div(K, kWidth) * kWidth + kWidth),
+        band(std::clamp<int64_t>(512 / c.window.out_w, 1, c.window.out_h)),
+        data(band * c.window.out_w * stride) {}
+
+  // Copies whole vectors: what is too much, the next row of the window, or the next window, covers.
+  void lay_out(const Convolution& c, const real* image, int64_t begin, int64_t end) {
+    const Window& w = c.window;
+    const Frame frame = frame_of(forward(c), begin, end);
+    const int64_t pitch = (frame.right - frame.left) * c.in, row = w.kernel_w * c.in;
+    const Scratch padded(frame.reals(c.in) + kWidth);
+    frame.copy(image, w.h, w.w, c.in, padded.data);
+    std::fill_n(padded.data + frame.reals(c.in), kWidth, real(0));
+    real* to = data.data;
+    for (int64_t r = 0; r < end - begin; ++r) {
+      const real* from = padded.data + r * w.stride_h * pitch;
+      for (int64_t p = 0; p < w.out_w; ++p, from += w.stride_w * c.in, to += stride) {
+        for (int64_t k = 0; k < w.kernel_h; ++k) {
+          store(to + k * row, load(from + k * w.dilation_h * pitch));
+        }
+      }
+    }
+  }
+};
+
+static void conv_of_few(const Convolution& c, const real* x, const real* weight, const real* bias,
+                        real* y) {
+  const Window& w = c.window;
+  parallel_for(c.batch, 1, [&](int64_t n, int64_t stop) {
+    Patches patches(c);
+    for (; n < stop; ++n) {
+      for (int64_t begin = 0; begin < w.out_h; begin += patches.band) {
+        const int64_t end = std::min(w.out_h, begin + patches.band);
+        patches.lay_out(c, x + n * w.h * w.w * c.in, begin, end);
+        piece({patches.data.data, (end - begin) * w.out_w, patches.K, patches.stride, 1},
+              {weight, patches.K, c.out, 1, patches.K}, y + (n * w.out_h + begin) * w.out_w * c.out,
+              c.out, {.bias = bias}, false);
+      }
+    }
+  });
+}
+
+// Images are shared out in at most 16 pieces, always the same, whose sums are added in order.
+static void weight_gradient_of_few(const Convolution& c, const real* gy, const real* x, real* gw) {
+  const Window& w = c.window;
+  const int64_t share = std::max<int64_t>(1, ceil_div(c.batch, 16));
+  const int64_t size = c.out * w.kernel_h * w.kernel_w * c.in, zero = 0;
+  const Scratch sums(std::max<int64_t>(1, ceil_div(c.batch, share)) * size);
+  if (c.batch == 0) std::fill_n(sums.data, size, real(0));
+  parallel_for(c.batch, share, [&](int64_t first, int64_t stop) {
+    Patches patches(c);
+    real* const sum = sums.data + first / share * size;
+    for (int64_t n = first; n < stop; ++n) {
+      for (int64_t begin = 0; begin < w.out_h; begin += patches.band) {
+        const int64_t pixels = (std::min(w.out_h, begin + patches.band) - begin) * w.out_w;
+        patches.lay_out(c, x + n * w.h * w.w * c.in, begin, begin + pixels / w.out_w);
+        for_groups(patches.K, pixels, std::min(kMaxVectors, 3),
+                   [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
+                     run(vectors, {.tile = {.depth = pixels,
+                                            .a = gy + (n * w.out_h + begin) * w.out_w * c.out,
+                                            .row_stride = 1,
+                                            .step = c.out,
+                                            .segments = &zero,
+                                            .b = patches.data.data + column,
+                                            .b_stride = patches.stride,
+                                            .c = sum + column,
+                                            .c_stride = patches.K,
+                                            .accumulate = n > first || begin > 0},
+                                   .rows = c.out,
+                                   .cols = cols,
+                                   .panels = panels,
+                                   .panel_step = vectors * kWidth,
+                                   .tall = true});
+                   });
+      }
+    }
+  });
+  std::copy_n(sums.data, size, gw);
+  for (int64_t i = share; i < c.batch; i += share) {
+    for (int64_t j = 0; j < size; ++j) gw[j] += sums.data[i / share * size + j];
+  }
+}
+
+// Each pixel of gy times the whole kernel, a row of which covers kernel_w pixels beside each other.
+static void input_gradient_of_few(const Convolution& c, const real* gy, const real* weight,
+                                  real* gx) {
+  const Window& w = c.window;
+  const int64_t row = w.kernel_w * c.in, K = w.kernel_h * row;
+  const Frame frame = frame_of(forward(c), 0, w.out_h);
+  const int64_t pitch = (frame.right - frame.left) * c.in;
+  const int64_t band =
+      std::clamp<int64_t>((1 << 15) / std::max<int64_t>(1, w.out_w * K), 1, w.out_h);
+  parallel_for(c.batch, 1, [&](int64_t n, int64_t stop) {
+    const Scratch products(band * w.out_w * K), sums(frame.reals(c.in));
+    for (; n < stop; ++n) {
+      std::fill_n(sums.data, frame.reals(c.in), real(0));
+      for (int64_t begin = 0; begin < w.out_h; begin += band) {
+        const int64_t rows = std::min(band, w.out_h - begin);
+        piece({gy + (n * w.out_h + begin) * w.out_w * c.out, rows * w.out_w, c.out, c.out, 1},
+              {weight, c.out, K, K, 1}, products.data, K, {}, false);
+        const real* from = products.data;
+        for (int64_t r = begin; r < begin + rows; ++r) {
+          real* to = sums.data + r * w.stride_h * pitch;
+          for (int64_t p = 0; p < w.out_w; ++p, to += w.stride_w * c.in) {
+            for (int64_t k = 0; k < w.kernel_h; ++k) {
+              real* place = to + k * w.dilation_h * pitch;
+              for (int64_t j = 0; j < row; j += kWidth) {
+                const int64_t count = std::min(kWidth, row - j);
+                store_first(place + j, load_first(place + j, count) + load_first(from + j, count),
+                            count);
+              }
+              from += row;
+            }
+          }
+        }
+      }
+      real* to = gx + n * w.h * w.w * c.in;
+      const int64_t left = std::max<int64_t>(0, frame.left), right = std::min(w.w, frame.right);
+      for (int64_t y = 0; y < w.h; ++y, to += w.w * c.in) {
+        std::fill_n(to, w.w * c.in, real(0));
+        if (y < frame.top || y >= frame.bottom || left >= right) continue;
+        std::copy_n(sums.data + (y - frame.top) * pitch + (left - frame.left) * c.in,
+                    (right - left) * c.in, to + left * c.in);
+      }
+    }
+  });
+}
+
+// ---- The three directions -----------------------------------------------------------------------
+
 static int64_t count_conv(const Convolution& c) {
   const Window& w = c.window;
   const int64_t k = w.kernel_h * w.kernel_w * c.in / c.groups,
@@ -163,13 +306,16 @@ static int64_t count_conv(const Convolution& c) {
 
 static void conv(const Convolution& shape, const real* x, const real* weight, const real* bias,
                  real* y) {
-  const int64_t K = count_conv(shape), pixels = shape.batch * shape.window.h * shape.window.w;
+  const int64_t K = count_conv(shape);
   Cost* const cost = std::exchange(running_cost, nullptr);  // the products would count themselves
   const Convolution c = folded(shape);
+  const int64_t pixels = c.batch * c.window.h * c.window.w;
   if (is_depthwise(c)) {
     depthwise(c, x, weight, bias, y);
   } else if (is_pointwise(c)) {
     gemm({x, pixels, c.in, c.in, 1}, {weight, c.in, c.out, 1, c.in}, y, c.out, {.bias = bias});
+  } else if (few_channels(c)) {
+    conv_of_few(c, x, weight, bias, y);
   } else {
     const int64_t in = c.in / c.groups, out = c.out / c.groups;
     correlate(
@@ -184,13 +330,16 @@ static void conv(const Convolution& shape, const real* x, const real* weight, co
 
 static void conv_input_gradient(const Convolution& shape, const real* gy, const real* weight,
                                 real* gx) {
-  const int64_t K = count_conv(shape), pixels = shape.batch * shape.window.h * shape.window.w;
+  const int64_t K = count_conv(shape);
   Cost* const cost = std::exchange(running_cost, nullptr);
   const Convolution c = folded(shape);
+  const int64_t pixels = c.batch * c.window.h * c.window.w;
   if (is_depthwise(c)) {
     depthwise_input_gradient(c, gy, weight, gx);
   } else if (is_pointwise(c)) {
     gemm({gy, pixels, c.out, c.out, 1}, {weight, c.out, c.in, c.in, 1}, gx, c.in, {});
+  } else if (c.groups == 1 && c.window.dilation_w == 1 && 2 * c.in < kWidth) {
+    input_gradient_of_few(c, gy, weight, gx);
   } else {
     const int64_t in = c.in / c.groups, out = c.out / c.groups;
     correlate(
@@ -209,14 +358,17 @@ static void conv_input_gradient(const Convolution& shape, const real* gy, const 
 // output.
 static void conv_weight_gradient(const Convolution& shape, const real* gy, const real* x,
                                  real* gw) {
-  const int64_t K = count_conv(shape), pixels = shape.batch * shape.window.h * shape.window.w;
+  const int64_t K = count_conv(shape);
   Cost* const cost = std::exchange(running_cost, nullptr);
   const Convolution c = folded(shape);
+  const int64_t pixels = c.batch * c.window.h * c.window.w;
   const Window& w = c.window;
   if (is_depthwise(c)) {
     depthwise_weight_gradient(c, gy, x, gw);
   } else if (is_pointwise(c)) {
     gemm({gy, c.out, pixels, 1, c.out}, {x, pixels, c.in, c.in, 1}, gw, c.in, {});
+  } else if (few_channels(c)) {
+    weight_gradient_of_few(c, gy, x, gw);
   } else {
     const int64_t in = c.in / c.groups, out = c.out / c.groups;
     const bool beside = w.dilation_w == 1 && c.groups == 1;

@@ -69,8 +69,9 @@ WARN       := -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
               $(if $(SAN),$(if $(GCC),-Wno-maybe-uninitialized))
 DEFINES    := $(if $(filter double,$(REAL)),-DKINDLING_DOUBLE) \
               $(if $(filter address fuzzer,$(SAN)),-DKINDLING_ASAN)
+TARGET_FLAGS :=
 COMPILE     = $(CXX) -std=c++20 $(OPT) $(DEBUG) $(WARN) $(DEFINES) -Iframework $(INCLUDES) \
-              $(PACKAGE_FLAGS) -pthread $(TARGET) $(CXXFLAGS) $(BEGIN) -MMD -MP
+              $(PACKAGE_FLAGS) -pthread $(TARGET_FLAGS) $(CXXFLAGS) $(BEGIN) -MMD -MP
 LINK        = $(CXX) $(DEBUG) $(LDFLAGS)
 
 $(O)/objects/%.o: %.cpp $(O)/flags | packages
@@ -132,10 +133,10 @@ $(kernels)/%.o:          OPT := $(KERNEL_OPT)
 # No kernel looks at errno or at floating-point traps; where they might be looked at, a compiler
 # makes vector code of neither sqrt nor a choice. The order of operations stays as it is written.
 FAST    := -ffp-contract=fast -fno-math-errno -fno-trapping-math
-$(kernels)/isa_%.o:      TARGET := $(FAST)
-$(kernels)/isa_avx2.o:   TARGET := $(FAST) -mavx2 -mfma
-$(kernels)/isa_avx512.o: TARGET := $(FAST) -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq \
-                                   -mavx512vl -mprefer-vector-width=512
+$(kernels)/isa_%.o:      TARGET_FLAGS := $(FAST)
+$(kernels)/isa_avx2.o:   TARGET_FLAGS := $(FAST) -mavx2 -mfma
+$(kernels)/isa_avx512.o: TARGET_FLAGS := $(FAST) -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq \
+                                         -mavx512vl -mprefer-vector-width=512
 
 $(LIB): $(OBJECTS)
 	@rm -f $@
@@ -212,6 +213,7 @@ $(O)/weave: $(call objects_of,docs/*.cpp)
 # GCC, whose OpenMP these libraries are built with, and for this machine, as Eigen wants it.
 PEER_DEPS := libopenblas0-openmp libblis4-openmp libeigen3-dev libxsmm-dev libdnnl-dev python3-torch
 PEERS_ALL := $(patsubst tests/bench/%.cpp,$(O)/%.so,$(wildcard tests/bench/peers/*.cpp))
+PEERS_ASKED := $(if $(filter-out 0,$(PEERS)),$(PEERS_ALL))
 PEER_LIBS := onednn:-ldnnl libxsmm:-lxsmm libxsmm:-lxsmmnoblas
 PEER_CPU  := $(if $(shell grep -w avx512f /proc/cpuinfo 2>/dev/null),-march=x86-64-v4, \
                   $(if $(shell grep -w avx2 /proc/cpuinfo 2>/dev/null),-march=x86-64-v3))
@@ -290,7 +292,7 @@ mutants: $(O)/mutants ## apply small wrong edits and see the tests fail; PART=1/
 fuzz: ## feed damaged input to the parsers (libFuzzer), each for SECONDS=60
 	@$(MAKE) run-fuzz CXX=clang++ SAN=fuzzer
 
-bench: $(if $(filter-out 0,$(PEERS)),$(PEERS_ALL)) $(O)/bench ## measure; PEERS=1 others, too
+bench: $(PEERS_ASKED) $(O)/bench ## measure the speed; BENCH=gemm a part, PEERS=1 other libraries
 	@$(O)/bench
 
 record: ## run the experiments that are not yet recorded: make record EXP=fashion-mnist

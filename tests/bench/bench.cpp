@@ -37,6 +37,7 @@ void save(const std::vector<bench::Line>& lines) {
   const std::string file =
       fmt::format("tests/bench/results/{}.tsv", bench::processor(read_file("/proc/cpuinfo")));
   const std::string before = std::filesystem::exists(file) ? read_file(file) : "";
+  std::filesystem::create_directories("tests/bench/results");
   write_file(file, bench::merged(before, lines));
   fmt::print("# {} lines kept in {}\n", lines.size(), file);
 }

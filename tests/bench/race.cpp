@@ -219,13 +219,14 @@ void Bench::race(Row row, const std::function<void(const std::string&)>& check) 
 void Bench::print(const Line& line, bool keep) {
   fmt::print("{}", line.text());
   std::fflush(stdout);
-  part_.push_back(line), all_.push_back(line);
-  if (keep) quiet_.push_back(line);
+  part_.push_back(line), ++printed_;
+  keep ? quiet_.push_back(line) : void(++noisy_);
 }
 
 void Bench::end_part() {
   fmt::print("{}", summary(part_));
-  part_.clear();
+  if (noisy_ > 0) fmt::print("# {} of {} lines were noisy\n", noisy_, part_.size());
+  part_.clear(), noisy_ = 0;
 }
 
 const std::vector<const Peer*>& Bench::plugins() {

@@ -64,7 +64,7 @@ class Bench {
   Torch* torch();  // null if it is not to be had
 
   void end_part();  // prints the summary
-  int printed() const { return int(all_.size()); }
+  int printed() const { return printed_; }
   const std::vector<Line>& quiet() const { return quiet_; }  // the lines to keep
 
  private:
@@ -72,7 +72,8 @@ class Bench {
 
   Options options_;
   double best_peak_ = 0;  // seconds of a slice's call, the smallest median of a line so far
-  std::vector<Line> part_, all_, quiet_;
+  std::vector<Line> part_, quiet_;
+  int printed_ = 0, noisy_ = 0;  // the latter in this part
   std::optional<std::vector<const Peer*>> plugins_;
   std::optional<std::unique_ptr<Torch>> torch_;
 };

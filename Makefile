@@ -68,8 +68,9 @@ WARN       := -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
               $(if $(SAN),$(if $(GCC),-Wno-maybe-uninitialized))
 DEFINES    := $(if $(filter double,$(REAL)),-DKINDLING_DOUBLE) \
               $(if $(filter address fuzzer,$(SAN)),-DKINDLING_ASAN)
+TARGET_FLAGS :=
 COMPILE     = $(CXX) -std=c++20 $(OPT) $(DEBUG) $(WARN) $(DEFINES) -Iframework $(INCLUDES) \
-              $(PACKAGE_FLAGS) -pthread $(ISA) $(CXXFLAGS) $(BEGIN) -MMD -MP
+              $(PACKAGE_FLAGS) -pthread $(TARGET_FLAGS) $(CXXFLAGS) $(BEGIN) -MMD -MP
 LINK        = $(CXX) $(DEBUG) $(LDFLAGS)
 
 $(O)/objects/%.o: %.cpp $(O)/flags | packages
@@ -131,14 +132,15 @@ $(kernels)/%.o:          OPT := $(KERNEL_OPT)
 # No kernel looks at errno or at floating-point traps; where they might be looked at, a compiler
 # makes vector code of neither sqrt nor a choice. The order of operations stays as it is written.
 FAST    := -ffp-contract=fast -fno-math-errno -fno-trapping-math
-$(kernels)/isa_%.o:      ISA := $(FAST)
+$(kernels)/isa_%.o:      TARGET_FLAGS := $(FAST)
+$(kernels)/isa_avx2.o:   TARGET_FLAGS := $(FAST) -mavx2 -mfma
+$(kernels)/isa_avx512.o: TARGET_FLAGS := $(FAST) -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq \
+                                         -mavx512vl -mprefer-vector-width=512
 # Nothing of such a file but its table is seen by others: a function of the standard library that it
 # compiled for a wide machine would otherwise stand for that function everywhere.
 OBJCOPY ?= objcopy
-$(kernels)/isa_%.o:      AFTER = && $(OBJCOPY) -R .group --wildcard --keep-global-symbol='*kernels_*' $@
-$(kernels)/isa_avx2.o:   ISA := $(FAST) -mavx2 -mfma
-$(kernels)/isa_avx512.o: ISA := $(FAST) -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl \
-                                -mprefer-vector-width=512
+$(kernels)/isa_%.o:      AFTER = && $(OBJCOPY) -R .group --wildcard \
+                                    --keep-global-symbol='*kernels_*' $@
 
 $(LIB): $(OBJECTS)
 	@rm -f $@
@@ -171,7 +173,7 @@ SUPPORT   := $(call objects_of,tests/support/*.cpp)
 TESTS     := $(call objects_of,$(if $(filter double,$(REAL)),tests/f64/*.cpp, \
                                  tests/test_*.cpp tests/lessons/*.cpp))
 FUZZERS   := $(patsubst tests/fuzz/%.cpp,$(O)/fuzz-%,$(wildcard tests/fuzz/*.cpp))
-BENCHES   := $(patsubst tests/bench/%.cpp,$(O)/bench-%,$(wildcard tests/bench/*.cpp))
+BENCHES   := $(call objects_of,tests/bench/*.cpp)
 # A test is about ten times slower under ThreadSanitizer, so only those that use threads are run.
 TEST_ARGS := $(if $(filter thread,$(SAN)),[threads]$(comma)[loader]$(comma)[parallel])
 
@@ -199,8 +201,8 @@ $(O)/tests: $(TESTS) $(SUPPORT) $(LIB)
 $(O)/only/%: $(O)/objects/tests/%.o $(SUPPORT) $(LIB)
 	@mkdir -p $(@D)
 	$(Q)$(LINK) $^ $(LIBS) $(CATCH_LIBS) -o $@
-$(O)/bench-%: $(O)/objects/tests/bench/%.o $(LIB)
-	$(Q)$(LINK) $^ $(LIBS) -o $@
+$(O)/bench: $(BENCHES) $(LIB)
+	$(Q)$(LINK) $^ $(LIBS) -ldl -o $@
 $(O)/fuzz-%: $(O)/objects/tests/fuzz/%.o $(LIB)
 	$(Q)$(LINK) -fsanitize=fuzzer $^ $(LIBS) -o $@
 $(O)/check $(O)/mutants: $(O)/%: $(O)/objects/tests/%.o
@@ -209,6 +211,24 @@ $(O)/weave: $(call objects_of,docs/*.cpp)
 	$(Q)$(LINK) $^ $(LIBS) -o $@
 
 -include $(shell find $(O)/objects -name '*.d' 2>/dev/null)
+
+# ---- Peers of the bench: other people's libraries, which nothing else uses -----------------------
+# Each is a shared object of its own that the bench opens; what cannot be built is left out. Always
+# GCC, whose OpenMP these libraries are built with, and for this machine, as Eigen wants it.
+PEER_DEPS := libopenblas0-openmp libblis4-openmp libeigen3-dev libxsmm-dev libdnnl-dev python3-torch
+PEERS_ALL := $(patsubst tests/bench/%.cpp,$(O)/%.so,$(wildcard tests/bench/peers/*.cpp))
+PEERS_ASKED := $(if $(filter-out 0,$(PEERS)),$(PEERS_ALL))
+PEER_LIBS := onednn:-ldnnl libxsmm:-lxsmm libxsmm:-lxsmmnoblas
+PEER_CPU  := $(if $(shell grep -w avx512f /proc/cpuinfo 2>/dev/null),-march=x86-64-v4, \
+                  $(if $(shell grep -w avx2 /proc/cpuinfo 2>/dev/null),-march=x86-64-v3))
+
+$(O)/peers/%.so: tests/bench/peers/%.cpp $(wildcard tests/bench/peers/*.h) $(O)/flags | peer-deps
+	@mkdir -p $(@D)
+	@rm -f $@
+	@echo "  compile $<"
+	$(Q)g++ -std=c++20 -O3 -w $(PEER_CPU) -fopenmp -fPIC -shared -isystem /usr/include/eigen3 $< \
+	  $(patsubst $*:%,%,$(filter $*:%,$(PEER_LIBS))) -ldl -o $@ 2>$(@:.so=.log) \
+	  || echo "# no peer $*: $(@:.so=.log) says why"
 
 # ---- Targets -------------------------------------------------------------------------------------
 define install_packages
@@ -276,8 +296,8 @@ mutants: $(O)/mutants ## apply small wrong edits and see the tests fail; PART=1/
 fuzz: ## feed damaged input to the parsers (libFuzzer), each for SECONDS=60
 	@$(MAKE) run-fuzz CXX=clang++ SAN=fuzzer
 
-bench: $(BENCHES) ## run the benchmarks
-	@for b in $(BENCHES); do $$b $(ARGS) || exit 1; done
+bench: $(PEERS_ASKED) $(O)/bench ## measure the speed; BENCH=gemm a part, PEERS=1 other libraries
+	@$(O)/bench
 
 record: ## run the experiments that are not yet recorded: make record EXP=fashion-mnist
 	@MAKE="$(MAKE)" exec lessons/record $(EXP)
@@ -303,8 +323,12 @@ clean: ## remove what was built
 # ---- Behind the targets --------------------------------------------------------------------------
 # The tests of float run the lessons and the tools, too.
 run-tests: $(O)/tests \
-           $(if $(filter double,$(REAL)),,$(LESSON_BINARIES) $(O)/check $(O)/mutants $(O)/weave)
+           $(if $(filter double,$(REAL)),,$(LESSON_BINARIES) $(O)/bench $(O)/check $(O)/mutants \
+                                           $(O)/weave)
 	@$(O)/tests $(if $(TEST_ARGS),"$(TEST_ARGS)") $(ARGS)
+
+peer-deps:
+	@$(foreach p,$(PEER_DEPS),( $(call install_packages,$(p)) ) || echo "# no package $(p)";)
 
 run-fuzz: $(FUZZERS)
 	@for fuzzer in $(FUZZERS); do mkdir -p $$fuzzer-corpus && echo "$$fuzzer" \
@@ -314,4 +338,4 @@ run-fuzz: $(FUZZERS)
 
 force:
 .PHONY: help tour lessons lesson-NN data-NAME doctor deps build test test-f64 check docs mutants \
-        fuzz bench record deps-dev install clean packages run-tests run-fuzz force
+        fuzz bench record deps-dev install clean packages run-tests run-fuzz peer-deps force

@@ -1,0 +1,124 @@
+// Operations that move memory more than they compute, and optimizers, as GB/s of what they must at
+// least read and write, against a plain copy of as many bytes. *_fwd is the value alone; *_fwd_bwd
+// the value with its graph, and the gradients.
+#include "bench/race.h"
+
+namespace kindling::bench {
+namespace {
+
+using Inputs = std::vector<Tensor>;
+
+struct Operation {
+  const char* name;
+  std::vector<Shape> inputs;  // each gets a gradient
+  Tensor (*function)(const Inputs&);
+  double forward, both;  // floats to read and write, for each element of the first input
+};
+
+Indices labels(int64_t n, int64_t classes) {
+  Indices all(Shape{n});
+  for (int64_t i = 0; i < n; ++i) all.mutable_data()[i] = int32_t(i * 7919 % classes);
+  return all;
+}
+
+Tensor losses(const Inputs& x) {
+  static Indices classes;
+  if (!classes.defined() || classes.size() != x[0].dim(0)) {
+    classes = labels(x[0].dim(0), x[0].dim(1));
+  }
+  return cross_entropy(x[0], classes);
+}
+
+Tensor embed(const Inputs& table) {
+  static const Indices ids = labels(4096, 8192);
+  return embedding(table[0], ids);
+}
+
+template <Tensor (*f)(const Tensor&)> Tensor of_one(const Inputs& x) { return f(x[0]); }
+template <Tensor (*f)(const Tensor&, const Tensor&)> Tensor of_two(const Inputs& x) {
+  return f(x[0], x[1]);
+}
+Tensor softmax_of(const Inputs& x) { return softmax(x[0]); }
+Tensor layer_norm_of(const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }
+
+const std::vector<Operation>& operations() {
+  static const Shape kTokens = {4160, 768}, kLarge = {1 << 20, 64};  // the latter: 256 MiB
+  static const std::vector<Operation> all = {
+      {"softmax_4160x65", {{4160, 65}}, softmax_of, 2, 5},
+      {"softmax_12480x65", {{12480, 65}}, softmax_of, 2, 5},
+      {"softmax_64M", {kLarge}, softmax_of, 2, 5},
+      {"layernorm_4160x192", {{4160, 192}, {192}, {192}}, layer_norm_of, 2, 5},
+      {"layernorm_64M", {kLarge, {64}, {64}}, layer_norm_of, 2, 5},
+      {"gelu_4160x768", {kTokens}, of_one<gelu>, 2, 5},
+      {"gelu_64M", {kLarge}, of_one<gelu>, 2, 5},
+      {"gelu_tanh_4160x768", {kTokens}, of_one<gelu_tanh>, 2, 5},
+      {"relu_4160x768", {kTokens}, of_one<relu>, 2, 5},
+      {"relu_64M", {kLarge}, of_one<relu>, 2, 5},
+      {"silu_4160x768", {kTokens}, of_one<silu>, 2, 5},
+      {"add_4160x768", {kTokens, kTokens}, of_two<add>, 3, 6},
+      {"add_64M", {kLarge, kLarge}, of_two<add>, 3, 6},
+      {"bias_4160x768", {kTokens, {768}}, of_two<add>, 2, 4},
+      {"cross_entropy_64x10", {{64, 10}}, losses, 1, 3},
+      {"cross_entropy_2048x8192", {{2048, 8192}}, losses, 1, 3},
+      {"embedding_4096_of_8192x256", {{8192, 256}}, embed, 1, 3},  // half of the rows
+  };
+  return all;
+}
+
+void race(Bench& bench, const std::string& name, double floats, std::function<void()> ours) {
+  std::vector<Contender> contenders = {{"ours", std::move(ours)}};
+  if (Torch* torch = bench.torch())
+    std::ranges::move(torch->contenders(name), std::back_inserter(contenders));
+  bench.race({.kind = "rows",
+              .name = name,
+              .work = 4 * floats,
+              .unit = "GB/s",
+              .limit = Row::copy,
+              .contenders = contenders});
+}
+
+void race(Bench& bench, const Operation& operation) {
+  const std::string forward = operation.name + std::string("_fwd"), both = forward + "_bwd";
+  if (!bench.wants(forward) && !bench.wants(both)) return;
+  Inputs inputs;
+  for (const Shape& shape : operation.inputs) {
+    inputs.push_back(noise(shape, uint32_t(inputs.size())));
+  }
+  const double elements = double(inputs[0].size());
+  if (bench.wants(forward)) {
+    race(bench, forward, operation.forward * elements, [&] { operation.function(inputs); });
+  }
+  if (!bench.wants(both)) return;
+  const Tensor gradient = noise(operation.function(inputs).shape(), 7);
+  for (Tensor& input : inputs) input.set_requires_grad();
+  race(bench, both, operation.both * elements, [&] {
+    for (Tensor& input : inputs) input.zero_grad();
+    operation.function(inputs).backward(gradient);
+  });
+}
+
+// A step over ten parameters of half a million; `floats` are moved for each element.
+template <class Optimizer, class Options>
+void race_optimizer(Bench& bench, const std::string& name, double floats, const Options& options) {
+  if (!bench.wants(name)) return;
+  ParameterGroup group;
+  for (uint32_t i = 0; i < 10; ++i) {
+    Tensor p = noise({500'000}, i);
+    p.set_requires_grad();
+    leaf_of(p)->gradient = noise(p.shape(), 10 + i);
+    group.parameters.push_back({std::to_string(i), p, Kind::other});
+  }
+  Optimizer optimizer(ParameterGroups{group}, options);
+  race(bench, name, floats * 5e6, [&] { optimizer.step(); });
+}
+
+}  // namespace
+
+void rows(Bench& bench) {
+  for (const Operation& operation : operations()) race(bench, operation);
+  race_optimizer<Sgd>(bench, "sgd_5M", 5, SgdOptions{.rate = 1e-3, .momentum = 0.9});
+  race_optimizer<Adam>(bench, "adam_5M", 7, AdamOptions{.rate = 1e-3, .decoupled = false});
+  race_optimizer<Adam>(bench, "adamw_5M", 7, AdamOptions{.rate = 1e-3, .decay = 0.01});
+}
+
+}  // namespace kindling::bench

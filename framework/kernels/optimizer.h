@@ -11,13 +11,15 @@ namespace kindling::kernel {
 [[gnu::noinline]] static void descend(const ParameterStep& p, real scale, real decay, real momentum,
                                       bool nesterov) {
   const real rate = real(p.rate);
-  for_elements(p.n, 7, 5, [=, w = p.w, g = p.g, velocity = p.state[0]](int64_t i) {
-    real step = scale * (g[i] + decay * w[i]);
+  for_elements(p.n, 7, 5, [=, w = p.w, g = p.g, velocity = p.state[0]](int64_t i, auto part) {
+    const Vec before = part.load(w + i);
+    Vec step = scale * (part.load(g + i) + decay * before);
     if (momentum != 0) {
-      const real v = velocity[i] = momentum * velocity[i] + step;
+      const Vec v = momentum * part.load(velocity + i) + step;
+      part.store(velocity + i, v);
       step = nesterov ? step + momentum * v : v;
     }
-    w[i] -= rate * step;
+    part.store(w + i, before - rate * step);
   });
 }
 
@@ -29,9 +31,11 @@ static void lars(const ParameterStep& p, const LarsOptions& options) {
   const real momentum = real(options.momentum);
   if (p.bias_or_norm) return descend(p, 1, 0, momentum, false);
   const double w_norm = std::sqrt(sum_of_squares(p.n, p.w));
-  const double g_norm = std::sqrt(total(p.n, [decay = p.decay, w = p.w, g = p.g](int64_t i) {
-    return std::pow(double(g[i]) + decay * double(w[i]), 2);
-  }));
+  const auto add = [decay = p.decay, w = p.w, g = p.g](Sum& sum, int64_t i, auto part) {
+    const auto square = [=](Wide gi, Wide wi) { return (gi + decay * wi) * (gi + decay * wi); };
+    sum.add(square, part.load(g + i), part.load(w + i));
+  };
+  const double g_norm = std::sqrt(total(p.n, add));
   const double trust = w_norm > 0 && g_norm > 0 ? options.trust * w_norm / g_norm : 1;
   descend(p, real(trust), real(p.decay), momentum, false);
 }
@@ -44,11 +48,13 @@ static void adam(const ParameterStep& p, const AdamOptions& options) {
   const real take1 = real(1 - beta1), keep2 = real(beta2), take2 = real(1 - beta2);
   const real shrink = real(options.decoupled ? 1 - p.rate * p.decay : 1);
   const real decay = real(options.decoupled ? 0 : p.decay), epsilon = real(options.epsilon);
-  for_elements(p.n, 14, 7, [=, w = p.w, g = p.g, m = p.state[0], v = p.state[1]](int64_t i) {
-    const real gradient = g[i] + decay * w[i];
-    m[i] += take1 * (gradient - m[i]);
-    v[i] = keep2 * v[i] + take2 * gradient * gradient;
-    w[i] = shrink * w[i] - rate * m[i] / (std::sqrt(v[i]) * unbias + epsilon);
+  for_elements(p.n, 14, 7, [=, w = p.w, g = p.g, m = p.state[0], v = p.state[1]](int64_t i, auto part) {
+    const Vec before = part.load(w + i), gradient = part.load(g + i) + decay * before;
+    Vec mean = part.load(m + i);
+    mean += take1 * (gradient - mean);
+    const Vec square = keep2 * part.load(v + i) + take2 * gradient * gradient;
+    part.store(m + i, mean), part.store(v + i, square);
+    part.store(w + i, shrink * before - rate * mean / (sqrt(square) * unbias + epsilon));
   });
 }
 
@@ -57,12 +63,16 @@ static void rmsprop(const ParameterStep& p, const RmsPropOptions& options) {
   const real keep = real(options.alpha), take = real(1 - options.alpha);
   const real epsilon = real(options.epsilon);
   const real inside = options.epsilon_inside_root ? epsilon : 0, outside = epsilon - inside;
-  for_elements(p.n, 10, 7, [=, w = p.w, g = p.g, s = p.state[0], v = p.state[1]](int64_t i) {
-    const real gradient = g[i] + decay * w[i];
-    s[i] = keep * s[i] + take * gradient * gradient;
-    real step = gradient / (std::sqrt(s[i] + inside) + outside);
-    if (momentum != 0) step = v[i] = momentum * v[i] + step;
-    w[i] -= rate * step;
+  for_elements(p.n, 10, 7, [=, w = p.w, g = p.g, s = p.state[0], v = p.state[1]](int64_t i, auto part) {
+    const Vec before = part.load(w + i), gradient = part.load(g + i) + decay * before;
+    const Vec square = keep * part.load(s + i) + take * gradient * gradient;
+    part.store(s + i, square);
+    Vec step = gradient / (sqrt(square + inside) + outside);
+    if (momentum != 0) {
+      step = momentum * part.load(v + i) + step;
+      part.store(v + i, step);
+    }
+    part.store(w + i, before - rate * step);
   });
 }
 

@@ -3,21 +3,28 @@
 // order. Page: docs/kernels.md
 #pragma once
 
+#include "kernels/vecmath.h"
 #include "kernels/walk.h"
 
 namespace kindling::kernel {
 
-// The sum of f(i) for i from begin to end, in double, so that the error does not grow with their
-// number; in lanes, because one addition waits for the one before.
+// The largest element. NaN is passed over: what is made of it shows it, and a row of nothing else
+// gives -infinity.
+static real largest(int64_t n, const real* x) {
+  const auto larger = [](Vec a, Vec b) { return a > b ? a : b; };
+  Vec m = all(-std::numeric_limits<real>::infinity());
+  for_vectors(0, n, [&](int64_t i, auto part) {
+    m = larger(part.or_else(part.load(x + i), m), m);
+  });
+  return across(m, larger);
+}
+
+// What f(sum, i, part) adds for i from begin to end, in double, so that the error does not grow with
+// their number.
 template <class F> static double sum_of(int64_t begin, int64_t end, const F& f) {
-  double lanes[8] = {}, sum = 0;
-  for (; begin + 8 <= end; begin += 8) {
-#pragma GCC unroll 8
-    for (int64_t j = 0; j < 8; ++j) lanes[j] += double(f(begin + j));
-  }
-  for (; begin < end; ++begin) sum += double(f(begin));
-  for (const double lane : lanes) sum += lane;
-  return sum;
+  Sum sum{};
+  for_vectors(begin, end, [&](int64_t i, auto part) { f(sum, i, part); });
+  return sum.total();
 }
 
 // The same for i < n, on all threads: the pieces are cut by n alone and added in order.
@@ -32,7 +39,7 @@ template <class F> static double total(int64_t n, const F& f) {
 
 // Calls strip(x, y, cols) for strips of columns of x [outer, n, inner] and y [outer, inner]: where
 // the strip begins in x and in y, and its width.
-inline constexpr int64_t kStrip = 64;
+inline constexpr int64_t kStrip = 128;
 template <class Strip>
 static void for_strips(int64_t outer, int64_t n, int64_t inner, int64_t flops, const Strip& strip) {
   const int64_t strips = ceil_div(inner, kStrip);
@@ -45,66 +52,117 @@ static void for_strips(int64_t outer, int64_t n, int64_t inner, int64_t flops, c
   });
 }
 
-static void reduce_sum(int64_t outer, int64_t n, int64_t inner, const real* x, real* y) {
-  if (inner == 1) {
-    return for_rows(outer, n, 1, 1, [=](int64_t r) {
-      y[r] = real(total(n, [row = x + r * n](int64_t i) { return row[i]; }));
-    });
-  }
-  for_strips(outer, n, inner, 1, [=](int64_t from, int64_t to, int64_t cols) {
-    double sums[kStrip] = {};
-    for (int64_t k = 0; k < n; ++k) {
-      for (int64_t j = 0; j < cols; ++j) sums[j] += double(x[from + k * inner + j]);
+// Sums down the columns of a strip, `count` of them for each column: add(sums, r, i, part) adds
+// what row r has in the columns from i on, done(i, part, sums) gets the results. Rows are taken by
+// eight, which lie side by side in the cache; long columns are cut into pieces, as in total().
+template <int count, class Add, class Done>
+static void sum_strip(int64_t n, int64_t cols, const Add& add, const Done& done) {
+  constexpr int64_t kPieces = 16;
+  using Sums = Sum[kStrip / kWidth][count];
+  Sums pieces[kPieces];
+  const int64_t piece = std::max(row_grain(cols), ceil_div(n, kPieces));
+  const auto sum_piece = [&](int64_t begin, int64_t end) {
+    Sums& sums = pieces[begin / piece];
+    for (int64_t v = 0; v < ceil_div(cols, kWidth); ++v) std::fill_n(sums[v], count, Sum{});
+    for (int64_t r = begin; r < end; r += 8) {
+      for_vectors(0, cols, [&](int64_t i, auto part) {
+        Sum here[count];
+        std::copy_n(sums[i / kWidth], count, here);
+        for (int64_t k = r; k < std::min(r + 8, end); ++k) add(here, k, i, part);
+        std::copy_n(here, count, sums[i / kWidth]);
+      });
     }
-    for (int64_t j = 0; j < cols; ++j) y[to + j] = real(sums[j]);
+  };
+  if (n <= piece) {
+    sum_piece(0, n);
+  } else {
+    parallel_for(n, piece, sum_piece);
+  }
+  for_vectors(0, cols, [&](int64_t i, auto part) {
+    Sum(&sums)[count] = pieces[0][i / kWidth];
+    for (int64_t p = 1; p * piece < n; ++p) {
+      for (int s = 0; s < count; ++s) sums[s].add(pieces[p][i / kWidth][s]);
+    }
+    done(i, part, sums);
   });
 }
 
+static void reduce_sum(int64_t outer, int64_t n, int64_t inner, const real* x, real* y) {
+  if (inner == 1) {
+    return for_rows(outer, n, 1, 1, [=](int64_t r) {
+      y[r] = real(total(n, [row = x + r * n](Sum& sum, int64_t i, auto part) {
+        sum.add(part.load(row + i));
+      }));
+    });
+  }
+  for_strips(outer, n, inner, 1, [=](int64_t from, int64_t to, int64_t cols) {
+    sum_strip<1>(
+        n, cols,
+        [=](Sum* sum, int64_t k, int64_t i, auto part) {
+          sum->add(part.load(x + from + k * inner + i));
+        },
+        [=](int64_t i, auto part, const Sum* sum) { part.store(y + to + i, sum->values()); });
+  });
+}
+
+// A NaN takes the place of any number, and a number that of a smaller one.
 static void reduce_max(int64_t outer, int64_t n, int64_t inner, const real* x, real* y,
                        int32_t* where) {
+  if (inner == 1) {
+    return for_rows(outer, n, 1, 1, [=](int64_t r) {
+      const real *row = x + r * n, m = largest(n, row);
+      const double nan = sum_of(0, n, [=](Sum& sum, int64_t i, auto part) {
+        const Vec v = part.load(row + i);
+        sum.add(one_if(v != v));
+      });
+      int64_t i = 0;
+      while (nan == 0 ? row[i] != m : row[i] == row[i]) ++i;
+      y[r] = row[i], where[r] = int32_t(i);
+    });
+  }
   for_strips(outer, n, inner, 1, [=](int64_t from, int64_t to, int64_t cols) {
-    real* best = y + to;
-    int32_t* index = where + to;
-    for (int64_t j = 0; j < cols; ++j) best[j] = x[from + j], index[j] = 0;
-    for (int64_t k = 1; k < n; ++k) {
-      for (int64_t j = 0; j < cols; ++j) {
-        const real v = x[from + k * inner + j];
-        const bool larger = v > best[j] || (v != v && best[j] == best[j]);
-        best[j] = larger ? v : best[j];
-        index[j] = larger ? int32_t(k) : index[j];
+    for_vectors(0, cols, [=](int64_t j, auto part) {
+      Vec best = part.load(x + from + j);
+      Bits index{};
+      for (int64_t k = 1; k < n; ++k) {
+        const Vec v = part.load(x + from + k * inner + j);
+        const Mask larger = (v > best) | ((v != v) & (best == best));
+        best = larger ? v : best;
+        index = larger ? Bits{} + int(k) : index;
       }
-    }
+      part.store(y + to + j, best);
+      for (int64_t i = 0; i < std::min(kWidth, cols - j); ++i) where[to + j + i] = int32_t(index[i]);
+    });
   });
 }
 
 // In double also the squares: that of a large gradient may not fit a float.
 static double sum_of_squares(int64_t n, const real* x) {
   count_cost(2 * n, bytes_of(n));
-  return total(n, [x](int64_t i) { return double(x[i]) * double(x[i]); });
+  return total(n, [x](Sum& sum, int64_t i, auto part) {
+    sum.add([](Wide v) { return v * v; }, part.load(x + i));
+  });
 }
 
 // ---- Softmax and its relatives ------------------------------------------------------------------
 // The largest element is subtracted first, because exp overflows above 88 in float. A NaN or an
 // infinite maximum makes the whole row NaN, as in PyTorch.
 
-// The largest element; a NaN may be passed over, it shows in the exponentials.
-static real largest(int64_t n, const real* x) {
-  real m = -std::numeric_limits<real>::infinity();
-  for (int64_t i = 0; i < n; ++i) m = x[i] > m ? x[i] : m;
-  return m;
-}
-
-// y = e^(x - max x) and the sum of that.
-static double exponentials(int64_t n, const real* x, real* y) {
-  const real m = largest(n, x);
-  return sum_of(0, n, [=](int64_t i) { return y[i] = std::exp(x[i] - m); });
+// y = e^(x - max x) and the sum of that; y may be null.
+template <bool kKeep> static double exponentials(int64_t n, const real* x, real m, real* y) {
+  return sum_of(0, n, [=](Sum& sum, int64_t i, auto part) {
+    const Vec e = exp(part.load(x + i) - m);
+    if (kKeep) part.store(y + i, e);
+    sum.add(part.or_else(e, Vec{}));
+  });
 }
 
 static void softmax(int64_t rows, int64_t n, const real* x, real* y) {
   for_rows(rows, n, 4, 2, [=](int64_t r) {
+    const real* from = x + r * n;
     real* to = y + r * n;
-    const real factor = real(1 / exponentials(n, x + r * n, to));
-    for (int64_t i = 0; i < n; ++i) to[i] *= factor;
+    const real factor = real(1 / exponentials<true>(n, from, largest(n, from), to));
+    for_vectors(0, n, [=](int64_t i, auto part) { part.store(to + i, part.load(to + i) * factor); });
   });
 }
 
@@ -112,8 +170,12 @@ static void softmax(int64_t rows, int64_t n, const real* x, real* y) {
 static void softmax_gradient(int64_t rows, int64_t n, const real* gy, const real* y, real* gx) {
   for_rows(rows, n, 4, 3, [=](int64_t r) {
     const real *g = gy + r * n, *p = y + r * n;
-    const real dot = real(sum_of(0, n, [=](int64_t i) { return g[i] * p[i]; }));
-    for (int64_t i = 0; i < n; ++i) gx[r * n + i] = p[i] * (g[i] - dot);
+    const real dot = real(sum_of(0, n, [=](Sum& sum, int64_t i, auto part) {
+      sum.add(part.load(g + i) * part.load(p + i));
+    }));
+    for_vectors(0, n, [=, to = gx + r * n](int64_t i, auto part) {
+      part.store(to + i, part.load(p + i) * (part.load(g + i) - dot));
+    });
   });
 }
 
@@ -124,10 +186,13 @@ static void cross_entropy(int64_t rows, int64_t n, const real* x, const int32_t*
     loss[r] = 0;
     if (label[r] == ignore) return;
     const real *from = x + r * n, m = largest(n, from);
-    const double exps = sum_of(0, n, [=](int64_t i) { return std::exp(from[i] - m); });
-    const double s = double(smoothing);
+    const double exps = exponentials<false>(n, from, m, nullptr), s = double(smoothing);
     double sum = std::log(exps) - (1 - s) * double(from[label[r]] - m);
-    if (s != 0) sum -= s / double(n) * sum_of(0, n, [=](int64_t i) { return from[i] - m; });
+    if (s != 0) {
+      sum -= s / double(n) * sum_of(0, n, [=](Sum& all_x, int64_t i, auto part) {
+               all_x.add(part.or_else(part.load(from + i) - m, Vec{}));
+             });
+    }
     loss[r] = real(sum);
   });
 }
@@ -135,11 +200,14 @@ static void cross_entropy(int64_t rows, int64_t n, const real* x, const int32_t*
 static void cross_entropy_gradient(int64_t rows, int64_t n, const real* g, const real* x,
                                    const int32_t* label, int32_t ignore, real smoothing, real* gx) {
   for_rows(rows, n, 6, 2, [=](int64_t r) {
+    const real* from = x + r * n;
     real* to = gx + r * n;
     if (label[r] == ignore) return std::fill_n(to, n, real(0)), void();
-    const double sum = exponentials(n, x + r * n, to);
+    const double sum = exponentials<true>(n, from, largest(n, from), to);
     const real factor = real(double(g[r]) / sum), spread = g[r] * smoothing / real(n);
-    for (int64_t i = 0; i < n; ++i) to[i] = factor * to[i] - spread;
+    for_vectors(0, n, [=](int64_t i, auto part) {
+      part.store(to + i, factor * part.load(to + i) - spread);
+    });
     to[label[r]] -= g[r] * (1 - smoothing);
   });
 }
@@ -150,13 +218,20 @@ static void layer_norm(int64_t rows, int64_t n, const real* x, const real* weigh
                        real epsilon, real* y, real* mean, real* inverse_deviation) {
   for_rows(rows, n, 8, 2, [=](int64_t r) {
     const real* from = x + r * n;
-    const real m = real(sum_of(0, n, [=](int64_t i) { return from[i]; }) / double(n));
-    const double squares = sum_of(0, n, [=](int64_t i) { return (from[i] - m) * (from[i] - m); });
+    const real m = real(sum_of(0, n, [=](Sum& sum, int64_t i, auto part) {
+      sum.add(part.load(from + i));
+    }) / double(n));
+    const double squares = sum_of(0, n, [=](Sum& sum, int64_t i, auto part) {
+      const Vec d = part.or_else(part.load(from + i) - m, Vec{});
+      sum.add(d * d);
+    });
     const real scale = real(1 / std::sqrt(squares / double(n) + double(epsilon)));
     mean[r] = m, inverse_deviation[r] = scale;
-    for (int64_t i = 0; i < n; ++i) {
-      y[r * n + i] = (from[i] - m) * scale * (weight ? weight[i] : 1) + (bias ? bias[i] : 0);
-    }
+    for_vectors(0, n, [=, to = y + r * n](int64_t i, auto part) {
+      const Vec h = (part.load(from + i) - m) * scale;
+      part.store(to + i, h * (weight ? part.load(weight + i) : all(1)) +
+                             (bias ? part.load(bias + i) : Vec{}));
+    });
   });
 }
 
@@ -166,26 +241,38 @@ static void layer_norm_gradient(int64_t rows, int64_t n, const real* gy, const r
                                 const real* weight, const real* mean, const real* inverse_deviation,
                                 real* gx, real* gweight, real* gbias) {
   for_rows(gx ? rows : 0, n, 8, 3, [=](int64_t r) {
-    const real *from = x + r * n, m = mean[r], scale = inverse_deviation[r];
-    real* to = gx + r * n;
-    for (int64_t i = 0; i < n; ++i) to[i] = gy[r * n + i] * (weight ? weight[i] : 1);
-    const double g = sum_of(0, n, [=](int64_t i) { return to[i]; });
-    const double gh = sum_of(0, n, [=](int64_t i) { return to[i] * (from[i] - m); });
-    const real a = real(g / double(n)), b = real(gh / double(n)) * scale * scale;
-    for (int64_t i = 0; i < n; ++i) to[i] = (to[i] - a - (from[i] - m) * b) * scale;
+    const real *from = x + r * n, *gy_r = gy + r * n, m = mean[r], scale = inverse_deviation[r];
+    const auto g = [=](int64_t i, auto part) {
+      return part.load(gy_r + i) * (weight ? part.load(weight + i) : all(1));
+    };
+    Sum sum_g{}, sum_gh{};
+    for_vectors(0, n, [&](int64_t i, auto part) {
+      const Vec gi = g(i, part);
+      sum_g.add(gi), sum_gh.add(gi * (part.load(from + i) - m));
+    });
+    const real a = real(sum_g.total() / double(n));
+    const real b = real(sum_gh.total() / double(n)) * scale * scale;
+    for_vectors(0, n, [=, to = gx + r * n](int64_t i, auto part) {
+      part.store(to + i, (g(i, part) - a - (part.load(from + i) - m) * b) * scale);
+    });
   });
   if (!gweight && !gbias) return;
   for_strips(1, rows, n, 4, [=](int64_t at, int64_t column, int64_t cols) {
-    double w[kStrip] = {}, b[kStrip] = {};
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t j = 0; j < cols; ++j) {
-        const real g = gy[at + r * n + j];
-        w[j] += double(g * (x[at + r * n + j] - mean[r]) * inverse_deviation[r]);
-        b[j] += double(g);
-      }
-    }
-    for (int64_t j = 0; gweight && j < cols; ++j) gweight[column + j] += real(w[j]);
-    for (int64_t j = 0; gbias && j < cols; ++j) gbias[column + j] += real(b[j]);
+    sum_strip<2>(
+        rows, cols,
+        [=](Sum* sums, int64_t r, int64_t i, auto part) {
+          const Vec g = part.load(gy + at + r * n + i);
+          sums[0].add(g * (part.load(x + at + r * n + i) - mean[r]) * inverse_deviation[r]);
+          sums[1].add(g);
+        },
+        [=](int64_t i, auto part, const Sum* sums) {
+          real* const to[2] = {gweight, gbias};
+          for (int s = 0; s < 2; ++s) {
+            if (real* place = to[s] ? to[s] + column + i : nullptr) {
+              part.store(place, part.load(place) + sums[s].values());
+            }
+          }
+        });
   });
 }
 
@@ -193,18 +280,22 @@ static void layer_norm_gradient(int64_t rows, int64_t n, const real* gy, const r
 
 static void gather_rows(int64_t rows, int64_t n, const real* x, const int32_t* index, real* y) {
   for_rows(rows, n, 0, 2, [=](int64_t r) {
-    const real* from = x + index[r] * n;
-    for (int64_t i = 0; i < n; ++i) y[r * n + i] = from[i];
+    for_vectors(0, n, [from = x + index[r] * n, to = y + r * n](int64_t i, auto part) {
+      part.store(to + i, part.load(from + i));
+    });
   });
 }
 
 // Threads share the columns, so that each adds its rows in order.
 static void scatter_rows(int64_t rows, int64_t n, const real* gy, const int32_t* index, real* gx) {
   count_cost(rows * n, bytes_of(3 * rows * n));
-  parallel_for(n, std::max<int64_t>(16, row_grain(rows)), [=](int64_t begin, int64_t end) {
+  const int64_t threads = rows * n <= kGrain ? 1 : threads_here();
+  const int64_t columns = ceil_div(ceil_div(n, threads), kWidth) * kWidth;
+  parallel_for(n, columns, [=](int64_t begin, int64_t end) {
     for (int64_t r = 0; r < rows; ++r) {
-      real* to = gx + index[r] * n;
-      for (int64_t i = begin; i < end; ++i) to[i] += gy[r * n + i];
+      for_vectors(begin, end, [from = gy + r * n, to = gx + index[r] * n](int64_t i, auto part) {
+        part.store(to + i, part.load(to + i) + part.load(from + i));
+      });
     }
   });
 }

@@ -4,11 +4,12 @@
 // Each isa_*.cpp includes these headers and compiles them with its own flags. All functions are
 // static: so each has its own copies, and the linker can never hand code for a wide machine to a
 // narrow one. Loop bodies are copied to the stack: what lies behind a reference might change with
-// every element that is written, and then the loop could not use vectors.
+// every element that is written, and would be read again for each.
 #pragma once
 
 #include "base/parallel.h"
 #include "kernels/types.h"
+#include "kernels/vec.h"
 
 namespace kindling::kernel {
 
@@ -22,12 +23,13 @@ static constexpr int64_t row_grain(int64_t n) {
 }
 static constexpr int64_t bytes_of(int64_t reals) { return reals * int64_t(sizeof(real)); }
 
-// Calls f(i) for each of n elements; one costs `flops` operations and moves `reals` numbers.
+// Calls f(i, part) for n elements, a register at a time (vec.h); one costs `flops` operations and
+// moves `reals` numbers.
 template <class F> static void for_elements(int64_t n, int64_t flops, int64_t reals, const F& f) {
   count_cost(flops * n, bytes_of(reals * n));
   parallel_for(n, kGrain, [&](int64_t begin, int64_t end) {
     const F body = f;
-    for (int64_t i = begin; i < end; ++i) body(i);
+    for_vectors(begin, end, body);
   });
 }
 
@@ -60,7 +62,8 @@ static void walk_rows(const Broadcast& walk, int64_t flops, int64_t reals, const
   });
 }
 
-// Calls f(i, a[..], b[..]) for every element i of y.
+// Calls f(i, part, a, b) for the elements of y from i on, a register of them at a time, with those
+// of a and b that belong to them.
 template <class F>
 static void walk_pairs(const Broadcast& walk, int64_t flops, int64_t reals, const real* a,
                        const real* b, const F& f) {
@@ -70,11 +73,19 @@ static void walk_pairs(const Broadcast& walk, int64_t flops, int64_t reals, cons
     const real *from_a = a + a_at, *from_b = b + b_at;
     const F body = f;
     if (da == 1 && db == 1) {
-      for (int64_t i = 0; i < n; ++i) body(at + i, from_a[i], from_b[i]);
+      for_vectors(0, n, [=](int64_t i, auto part) {
+        body(at + i, part, part.load(from_a + i), part.load(from_b + i));
+      });
     } else if (da == 1 && db == 0) {
-      for (int64_t i = 0; i < n; ++i) body(at + i, from_a[i], *from_b);
+      for_vectors(0, n, [=, all_b = all(*from_b)](int64_t i, auto part) {
+        body(at + i, part, part.load(from_a + i), all_b);
+      });
     } else {
-      for (int64_t i = 0; i < n; ++i) body(at + i, from_a[i * da], from_b[i * db]);
+      for_vectors(0, n, [=](int64_t i, auto part) {
+        const int64_t count = std::min(kWidth, n - i);
+        body(at + i, part, load_strided(from_a + i * da, da, count),
+             load_strided(from_b + i * db, db, count));
+      });
     }
   });
 }

@@ -256,13 +256,14 @@ inline Woven ops(const Words&, const fs::path& page) {
       if (!comment.empty() && !woven.lines.empty())
         woven.lines.insert(woven.lines.end(), {markdown(comment), ""});
       comment.clear();
-    } else if (!woven.lines.empty() && line[0] != '}') {
+    } else if (!woven.lines.empty() && (line[0] != '}' || !declaration.empty())) {
       const size_t slashes = std::min(line.find("//"), line.size());
       declaration += (declaration.empty() ? "" : " ") + trim(line.substr(0, slashes));
       if (slashes < line.size())
         comment += (comment.empty() ? "" : " ") + comment_text(line.substr(slashes));
       const size_t body = declaration.find(") {");
-      if (declaration.back() != ';' && body == std::string::npos) continue;
+      const bool options = declaration.rfind("struct ", 0) == 0;  // they end with their brace
+      if (options ? line != "};" : declaration.back() != ';' && body == std::string::npos) continue;
       in_body = declaration.back() == '{';
       declaration.resize(body == std::string::npos ? declaration.size() - 1 : body + 1);
       if (declaration.rfind("inline ", 0) == 0) declaration.erase(0, 7);

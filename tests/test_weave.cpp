@@ -322,12 +322,14 @@ TEST_CASE("weave lists operations and the reading order", "[weave]") {
       "// ---- Arithmetic -----\n// All of them broadcast.\n\n"
       "Tensor add(const Tensor& a);  // a < b\n"
       "// Reads `two`\n// lines.\nTensor sum(const Tensor& x,\n           int axis = -1);\n\n"
+      "// What it\n// takes.\nstruct Options {\n  int a = 1;\n  int b;\n};\n"
       "// ---- Operators ----\n\n"
       "inline Tensor operator*(const Tensor& a) { return mul(a); }\n\n}  // namespace\n");
   CHECK(tree.woven("ops") ==
         "### Arithmetic\n\nAll of them broadcast.\n\n| function | |\n| --- | --- |\n"
         "| `Tensor add(const Tensor& a)` | a &lt; b |\n"
-        "| `Tensor sum(const Tensor& x, int axis = -1)` | Reads `two` lines. |\n\n"
+        "| `Tensor sum(const Tensor& x, int axis = -1)` | Reads `two` lines. |\n"
+        "| `struct Options { int a = 1; int b; }` | What it takes. |\n\n"
         "### Operators\n\n| function | |\n| --- | --- |\n| `Tensor operator*(const Tensor& a)` |  "
         "|\n\n"
         "All of them are declared in [`framework/ops/ops.h`](../framework/ops/ops.h).\n");

@@ -1,9 +1,10 @@
 // The specification of every kernel: what it is called with and what it gives. The .cpp files hold
-// the obvious loops, summed in double; tests compare the fast kernels with them, and the pages quote
-// them. Page: docs/kernels.md
+// the obvious loops, summed in double; tests compare the fast kernels with them, and the pages
+// quote them. Page: docs/kernels.md
 //
 // Arrays are dense and row-major; unless said otherwise outputs may not overlap inputs.
-// Images are [batch, h, w, channels], weights of convolutions [out, kernel_h, kernel_w, in / groups].
+// Images are [batch, h, w, channels], the weight of a convolution is
+// [out, kernel_h, kernel_w, in / groups].
 // Letters: M N K sizes of a product [M, K] x [K, N]; rows and n the two sizes of a row kernel;
 // gx the gradient of x.
 #pragma once

@@ -92,21 +92,24 @@ Tensor matmul(const Tensor& a, const Tensor& b, Transpose transpose = Transpose:
 Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias = {});
 
 // ---- Images -------------------------------------------------------------------------------------
-// Images are [N, H, W, C]: the channels of a pixel lie beside each other. Of a side of n pixels and
-// a kernel of k the result has (n + 2 padding - dilation (k - 1) - 1) / stride + 1, rounded down.
+// Images are [N, H, W, C]: the channels of a pixel lie beside each other. From a side of n pixels a
+// kernel of k makes (n + 2 padding - dilation (k - 1) - 1) / stride + 1, rounded down.
 
+// The same in both directions. groups: equal parts of the channels; outputs see the inputs of their
+// own part alone.
 struct ConvOptions {
-  int64_t stride = 1, padding = 0, dilation = 1;
-  int64_t groups = 1;  // equal parts of the channels; outputs see the inputs of their part alone
+  int64_t stride = 1, padding = 0, dilation = 1, groups = 1;
 };
 // x [N, H, W, C], weight [out, kh, kw, C / groups], bias [out] or undefined -> [N, H', W', out]:
 // the sum of x weight over the window and the channels, + bias. Padding is zeros.
 Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias = {},
               const ConvOptions& options = {});
 
+// The window is square, stride 0 as large as the window. An average counts padding as zeros, or
+// leaves it out.
 struct PoolOptions {
-  int64_t kernel, stride = 0, padding = 0;  // square; stride 0: as large as the kernel
-  bool count_padding = true;                // in an average, as zeros; false: it is left out
+  int64_t kernel, stride = 0, padding = 0;
+  bool count_padding = true;
 };
 // x [N, H, W, C] -> [N, H', W', C]: the maximum of each window; padding never is it, and the first
 // of equal maxima gets the gradient. Padding is at most half of the kernel.

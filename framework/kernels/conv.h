@@ -161,30 +161,25 @@ static bool few_channels(const Convolution& c) {
   return c.groups == 1 && c.window.dilation_w == 1 && c.window.kernel_w * c.in < kWidth;
 }
 
-// The windows of some rows of pixels, each K = kernel_h kernel_w in numbers long.
+// The windows of `rows` rows of pixels, each K = kernel_h kernel_w in numbers long.
 struct Patches {
-  int64_t K, stride, band;  // from one to the next; rows of pixels at a time
+  int64_t K, stride;  // from one to the next
   Scratch data;
-  explicit Patches(const Convolution& c)
+  Patches(const Convolution& c, int64_t rows)
       : K(c.window.kernel_h * c.window.kernel_w * c.in),
         stride(ceil_div(K, kWidth) * kWidth + kWidth),
-        band(std::clamp<int64_t>(512 / c.window.out_w, 1, c.window.out_h)),
-        data(band * c.window.out_w * stride) {}
+        data(rows * c.window.out_w * stride) {}
 
-  // Copies whole vectors: what is too much, the next row of the window, or the next window, covers.
-  void lay_out(const Convolution& c, const real* image, int64_t begin, int64_t end) {
+  // From a frame, a vector longer than it is. Copies whole vectors: what is too much, the next row
+  // of the window, or the next window, covers.
+  void lay_out(const Convolution& c, const real* frame, int64_t pitch, int64_t rows) const {
     const Window& w = c.window;
-    const Frame frame = frame_of(forward(c), begin, end);
-    const int64_t pitch = (frame.right - frame.left) * c.in, row = w.kernel_w * c.in;
-    const Scratch padded(frame.reals(c.in) + kWidth);
-    frame.copy(image, w.h, w.w, c.in, padded.data);
-    std::fill_n(padded.data + frame.reals(c.in), kWidth, real(0));
     real* to = data.data;
-    for (int64_t r = 0; r < end - begin; ++r) {
-      const real* from = padded.data + r * w.stride_h * pitch;
+    for (int64_t r = 0; r < rows; ++r) {
+      const real* from = frame + r * w.stride_h * pitch;
       for (int64_t p = 0; p < w.out_w; ++p, from += w.stride_w * c.in, to += stride) {
         for (int64_t k = 0; k < w.kernel_h; ++k) {
-          store(to + k * row, load(from + k * w.dilation_h * pitch));
+          store(to + k * w.kernel_w * c.in, load(from + k * w.dilation_h * pitch));
         }
       }
     }
@@ -194,59 +189,24 @@ struct Patches {
 static void conv_of_few(const Convolution& c, const real* x, const real* weight, const real* bias,
                         real* y) {
   const Window& w = c.window;
+  const int64_t band = std::clamp<int64_t>(512 / w.out_w, 1, w.out_h);
+  const Correlation map = forward(c);
   parallel_for(c.batch, 1, [&](int64_t n, int64_t stop) {
-    Patches patches(c);
+    const Patches patches(c, band);
     for (; n < stop; ++n) {
-      for (int64_t begin = 0; begin < w.out_h; begin += patches.band) {
-        const int64_t end = std::min(w.out_h, begin + patches.band);
-        patches.lay_out(c, x + n * w.h * w.w * c.in, begin, end);
+      for (int64_t begin = 0; begin < w.out_h; begin += band) {
+        const int64_t end = std::min(w.out_h, begin + band);
+        const Frame frame = frame_of(map, begin, end);
+        const Scratch padded(frame.reals(c.in) + kWidth);
+        frame.copy(x + n * w.h * w.w * c.in, w.h, w.w, c.in, padded.data);
+        std::fill_n(padded.data + frame.reals(c.in), kWidth, real(0));
+        patches.lay_out(c, padded.data, (frame.right - frame.left) * c.in, end - begin);
         piece({patches.data.data, (end - begin) * w.out_w, patches.K, patches.stride, 1},
               {weight, patches.K, c.out, 1, patches.K}, y + (n * w.out_h + begin) * w.out_w * c.out,
               c.out, {.bias = bias}, false);
       }
     }
   });
-}
-
-// Images are shared out in at most 16 pieces, always the same, whose sums are added in order.
-static void weight_gradient_of_few(const Convolution& c, const real* gy, const real* x, real* gw) {
-  const Window& w = c.window;
-  const int64_t share = std::max<int64_t>(1, ceil_div(c.batch, 16));
-  const int64_t size = c.out * w.kernel_h * w.kernel_w * c.in, zero = 0;
-  const Scratch sums(std::max<int64_t>(1, ceil_div(c.batch, share)) * size);
-  if (c.batch == 0) std::fill_n(sums.data, size, real(0));
-  parallel_for(c.batch, share, [&](int64_t first, int64_t stop) {
-    Patches patches(c);
-    real* const sum = sums.data + first / share * size;
-    for (int64_t n = first; n < stop; ++n) {
-      for (int64_t begin = 0; begin < w.out_h; begin += patches.band) {
-        const int64_t pixels = (std::min(w.out_h, begin + patches.band) - begin) * w.out_w;
-        patches.lay_out(c, x + n * w.h * w.w * c.in, begin, begin + pixels / w.out_w);
-        for_groups(patches.K, pixels, std::min(kMaxVectors, 3),
-                   [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
-                     run(vectors, {.tile = {.depth = pixels,
-                                            .a = gy + (n * w.out_h + begin) * w.out_w * c.out,
-                                            .row_stride = 1,
-                                            .step = c.out,
-                                            .segments = &zero,
-                                            .b = patches.data.data + column,
-                                            .b_stride = patches.stride,
-                                            .c = sum + column,
-                                            .c_stride = patches.K,
-                                            .accumulate = n > first || begin > 0},
-                                   .rows = c.out,
-                                   .cols = cols,
-                                   .panels = panels,
-                                   .panel_step = vectors * kWidth,
-                                   .tall = true});
-                   });
-      }
-    }
-  });
-  std::copy_n(sums.data, size, gw);
-  for (int64_t i = share; i < c.batch; i += share) {
-    for (int64_t j = 0; j < size; ++j) gw[j] += sums.data[i / share * size + j];
-  }
 }
 
 // Each pixel of gy times the whole kernel, a row of which covers kernel_w pixels beside each other.
@@ -292,6 +252,89 @@ static void input_gradient_of_few(const Convolution& c, const real* gy, const re
       }
     }
   });
+}
+
+// The product gy^T x over pixels. B is the frame, whose rows begin at each pixel's window: each row
+// of the kernel has its own product, with kernel_w in columns. Few channels make one product with
+// the patches. Pixels are summed in blocks of rows, or of whole small images; images are shared out
+// in pieces whose sums are added in order, more pieces where the weights are few: all always the
+// same.
+static void weight_gradient(const Convolution& c, const real* gy, const real* x, real* gw) {
+  const Window& w = c.window;
+  const int64_t in = c.in / c.groups, out = c.out / c.groups, K = w.kernel_h * w.kernel_w * in;
+  const bool few = few_channels(c), beside = w.dilation_w == 1 && c.groups == 1;
+  const int64_t columns = few ? K : beside ? w.kernel_w * in : in, runs = beside ? 1 : w.kernel_w;
+  const int64_t size = c.out * K, most = std::clamp<int64_t>((1 << 17) / size, 1, 16);
+  const int64_t share = std::max<int64_t>(1, ceil_div(c.batch, most));
+  const int64_t shares = std::max<int64_t>(1, ceil_div(c.batch, share));
+  const int64_t parts = cut(ceil_div(4 * threads_here(), shares), out, 32);
+  const int64_t part = ceil_div(ceil_div(out, parts), 8) * 8;
+  const int64_t band = std::clamp<int64_t>(1024 / w.out_w, 1, w.out_h);
+  const int64_t images =
+      few || band < w.out_h ? 1 : std::max<int64_t>(1, 512 / (w.out_h * w.out_w));
+  const Correlation map = forward(c);
+  const Scratch sums(shares * size);
+  std::fill_n(sums.data, shares * size, real(0));
+  parallel_for(shares * c.groups * parts, 1, [&](int64_t i, int64_t stop) {
+    for (; i < stop; ++i) {
+      const int64_t g = i / parts % c.groups, first = i % parts * part,
+                    n0 = i / parts / c.groups * share;
+      if (first >= out) continue;
+      const int64_t n_end = std::min(c.batch, n0 + share);
+      std::vector<int64_t> a_at, b_at;  // where the rows of pixels begin in gy and in B
+      for (int64_t n = n0; n < n_end; n += images) {
+        const int64_t here = std::min(images, n_end - n);
+        for (int64_t begin = 0; begin < w.out_h; begin += band) {
+          const int64_t end = std::min(w.out_h, begin + band);
+          const Frame frame = frame_of(map, begin, end);
+          const int64_t pitch = (frame.right - frame.left) * c.in, frame_size = frame.reals(c.in);
+          const Scratch frames(here * frame_size + kWidth);  // a vector may reach further
+          std::fill_n(frames.data + here * frame_size, kWidth, real(0));
+          const Patches patches(c, few ? end - begin : 0);
+          a_at.clear(), b_at.clear();
+          for (int64_t m = 0; m < here; ++m) {
+            real* to = frames.data + m * frame_size;
+            frame.copy(x + (n + m) * w.h * w.w * c.in, w.h, w.w, c.in, to);
+            if (few) patches.lay_out(c, to, pitch, end - begin);
+            for (int64_t r = begin; r < end; ++r) {
+              a_at.push_back(((n + m) * w.out_h + r) * w.out_w * c.out);
+              b_at.push_back(few ? (r - begin) * w.out_w * patches.stride
+                                 : m * frame_size + (r - begin) * w.stride_h * pitch);
+            }
+          }
+          Block block{.tile = {.depth = w.out_w,
+                               .a = gy + g * out + first,
+                               .row_stride = 1,
+                               .step = c.out,
+                               .segments = a_at.data(),
+                               .segment_count = int64_t(a_at.size()),
+                               .b_stride = few ? patches.stride : w.stride_w * c.in,
+                               .b_segments = b_at.data(),
+                               .c_stride = K,
+                               .accumulate = true},
+                      .rows = std::min(part, out - first),
+                      .tall = true};
+          for (int64_t k = 0; k < K / columns; ++k) {
+            const real* b = frames.data + k / runs * w.dilation_h * pitch +
+                            k % runs * w.dilation_w * c.in + g * in;
+            if (few) b = patches.data.data;
+            real* sum = sums.data + n0 / share * size + (g * out + first) * K + k * columns;
+            for_groups(columns, w.out_w * int64_t(a_at.size()), std::min(kMaxVectors, 3),
+                       [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
+                         block.tile.b = b + column, block.tile.c = sum + column;
+                         block.cols = cols, block.panels = panels;
+                         block.panel_step = vectors * kWidth;
+                         run(vectors, block);
+                       });
+          }
+        }
+      }
+    }
+  });
+  std::copy_n(sums.data, size, gw);
+  for (int64_t i = 1; i < shares; ++i) {
+    for (int64_t j = 0; j < size; ++j) gw[j] += sums.data[i * size + j];
+  }
 }
 
 // ---- The three directions -----------------------------------------------------------------------
@@ -352,87 +395,18 @@ static void conv_input_gradient(const Convolution& shape, const real* gy, const 
   running_cost = cost;
 }
 
-// The product gy^T x over pixels: each row of the kernel has its own, of the outputs by a stretch
-// of kernel_w channels, whose columns begin at the pixels of one row of the frame. Pixels are
-// summed in blocks of rows, or of whole small images, always the same; threads take channels of the
-// output.
 static void conv_weight_gradient(const Convolution& shape, const real* gy, const real* x,
                                  real* gw) {
-  const int64_t K = count_conv(shape);
+  count_conv(shape);
   Cost* const cost = std::exchange(running_cost, nullptr);
   const Convolution c = folded(shape);
   const int64_t pixels = c.batch * c.window.h * c.window.w;
-  const Window& w = c.window;
   if (is_depthwise(c)) {
     depthwise_weight_gradient(c, gy, x, gw);
   } else if (is_pointwise(c)) {
     gemm({gy, c.out, pixels, 1, c.out}, {x, pixels, c.in, c.in, 1}, gw, c.in, {});
-  } else if (few_channels(c)) {
-    weight_gradient_of_few(c, gy, x, gw);
   } else {
-    const int64_t in = c.in / c.groups, out = c.out / c.groups;
-    const bool beside = w.dilation_w == 1 && c.groups == 1;
-    const int64_t columns = beside ? w.kernel_w * in : in, runs = beside ? 1 : w.kernel_w;
-    const int64_t band = std::clamp<int64_t>(1024 / w.out_w, 1, w.out_h);
-    const int64_t images = band < w.out_h ? 1 : std::max<int64_t>(1, 512 / (w.out_h * w.out_w));
-    const int64_t parts = cut(4 * threads_here(), out, 32),
-                  part = ceil_div(ceil_div(out, parts), 8) * 8;
-    const Correlation map = forward(c);
-    parallel_for(c.groups * parts, 1, [&](int64_t i, int64_t stop) {
-      for (; i < stop; ++i) {
-        const int64_t g = i / parts, first = i % parts * part;
-        if (first >= out) continue;
-        bool accumulate = false;
-        std::vector<int64_t> a_at, b_at;
-        for (int64_t n = 0; n < c.batch; n += images) {
-          for (int64_t begin = 0; begin < w.out_h; begin += band) {
-            const int64_t here = std::min(images, c.batch - n),
-                          end = std::min(w.out_h, begin + band);
-            const Frame frame = frame_of(map, begin, end);
-            const int64_t pitch = (frame.right - frame.left) * c.in, size = frame.reals(c.in);
-            const Scratch scratch(here * size + kWidth);  // the last vector may reach further
-            std::fill_n(scratch.data + here * size, kWidth, real(0));
-            a_at.clear(), b_at.clear();
-            for (int64_t m = 0; m < here; ++m) {
-              frame.copy(x + (n + m) * w.h * w.w * c.in, w.h, w.w, c.in, scratch.data + m * size);
-              for (int64_t r = begin; r < end; ++r) {
-                a_at.push_back(((n + m) * w.out_h + r) * w.out_w * c.out);
-                b_at.push_back(m * size + (r - begin) * w.stride_h * pitch);
-              }
-            }
-            for (int64_t k = 0; k < w.kernel_h * runs; ++k) {
-              const int64_t down = k / runs * w.dilation_h, right = k % runs * w.dilation_w;
-              for_groups(columns, w.out_w * int64_t(a_at.size()), std::min(kMaxVectors, 3),
-                         [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
-                           const int64_t place = g * in + column;
-                           run(vectors,
-                               {.tile = {.depth = w.out_w,
-                                         .a = gy + g * out + first,
-                                         .row_stride = 1,
-                                         .step = c.out,
-                                         .segments = a_at.data(),
-                                         .segment_count = int64_t(a_at.size()),
-                                         .b = scratch.data + down * pitch + right * c.in + place,
-                                         .b_stride = w.stride_w * c.in,
-                                         .b_segments = b_at.data(),
-                                         .c = gw + (g * out + first) * K + k * columns + column,
-                                         .c_stride = K,
-                                         .accumulate = accumulate},
-                                .rows = std::min(part, out - first),
-                                .cols = cols,
-                                .panels = panels,
-                                .panel_step = vectors * kWidth,
-                                .tall = true});
-                         });
-            }
-            accumulate = true;
-          }
-        }
-        for (int64_t o = first; o < std::min(out, first + part) && !accumulate; ++o) {
-          std::fill_n(gw + (g * out + o) * K, K, real(0));  // there was no image
-        }
-      }
-    });
+    weight_gradient(c, gy, x, gw);
   }
   running_cost = cost;
 }

@@ -41,10 +41,11 @@ struct Linear : Layer {
 struct Conv2d : Layer {
   Tensor weight, bias;  // without bias that one is undefined
   ConvOptions options;
+  Kind kind;  // of the weight: depthwise if each channel is filtered alone
 
   Conv2d(int64_t in, int64_t out, int64_t kernel, const ConvOptions& how, Random& random,
          bool with_bias = true)
-      : options(how) {
+      : options(how), kind(in > 1 && how.groups == in ? Kind::depthwise : Kind::conv) {
     ENSURE(in > 0 && out > 0 && kernel > 0 && how.groups > 0 && in % how.groups == 0 &&
                out % how.groups == 0,
            "Conv2d: sizes must be positive, and groups divide them: in {}, out {}, kernel {}, "
@@ -56,9 +57,7 @@ struct Conv2d : Layer {
   }
   Tensor forward(const Tensor& x) override { return conv2d(x, weight, bias, options); }
   void visit(Visitor& v) override {
-    const int64_t of_group = weight.defined() ? weight.dim(3) : 0;
-    v.parameter("weight", weight,
-                of_group == 1 && options.groups > 1 ? Kind::depthwise : Kind::conv);
+    v.parameter("weight", weight, kind);
     if (bias.defined()) v.parameter("bias", bias, Kind::bias);
   }
 };

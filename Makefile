@@ -128,7 +128,7 @@ $(O)/flags: force
 kernels := $(O)/objects/framework/kernels
 # No kernel looks at errno or at floating-point traps, which would keep a compiler from choosing
 # between two vectors. The order of operations stays as it is written.
-FAST    := -ffp-contract=fast -fno-math-errno -fno-trapping-math
+FAST    := -ffp-contract=fast -fno-math-errno -fno-trapping-math $(if $(GCC),-fno-gnu-unique)
 $(kernels)/isa_%.o:      TARGET_FLAGS := $(FAST)
 $(kernels)/isa_avx2.o:   TARGET_FLAGS := $(FAST) -mavx2 -mfma
 $(kernels)/isa_avx512.o: TARGET_FLAGS := $(FAST) -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq \

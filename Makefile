@@ -57,8 +57,6 @@ CATCH_LIBS    := $(call package,--libs catch2)
 
 # ---- Flags ---------------------------------------------------------------------------------------
 OPT        := $(if $(SAN),-O1,-O2)
-# What the kernels need of GCC's -O3, in 60 % of its time. Clang's -O2 has it already.
-KERNEL_OPT := $(OPT) $(if $(SAN),,$(if $(GCC),-ftree-vectorize -fvect-cost-model=dynamic))
 # SAN=fuzzer (clang only) is address and undefined together, with the coverage libFuzzer follows.
 SANITIZE   := $(if $(filter fuzzer,$(SAN)),fuzzer-no-link$(comma)address$(comma)undefined,$(SAN))
 DEBUG      := $(if $(SAN),-g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
@@ -120,16 +118,15 @@ $(addprefix $(O)/objects/framework/,data.o train.o) $(O)/objects/lessons/%.o: OP
 
 # Every object is made again when the compiler, its flags or the library's list of files change. The
 # text is made here and once (:=), since OPT has other values where single objects are made.
-STAMP := $(CXX) $(VERSION) $(OPT) $(KERNEL_OPT) $(DEBUG) $(WARN) $(DEFINES) $(CXXFLAGS) \
+STAMP := $(CXX) $(VERSION) $(OPT) $(DEBUG) $(WARN) $(DEFINES) $(CXXFLAGS) \
          $(PACKAGE_FLAGS) $(SOURCES)
 $(O)/flags: force
 	@mkdir -p $(@D)
 	@echo '$(STAMP)' | cmp -s - $@ || echo '$(STAMP)' >$@
 
 kernels := $(O)/objects/framework/kernels
-$(kernels)/%.o:          OPT := $(KERNEL_OPT)
-# No kernel looks at errno or at floating-point traps; where they might be looked at, a compiler
-# makes vector code of neither sqrt nor a choice. The order of operations stays as it is written.
+# No kernel looks at errno or at floating-point traps, which would keep a compiler from choosing
+# between two vectors. The order of operations stays as it is written.
 FAST    := -ffp-contract=fast -fno-math-errno -fno-trapping-math
 $(kernels)/isa_%.o:      ISA := $(FAST)
 $(kernels)/isa_avx2.o:   ISA := $(FAST) -mavx2 -mfma

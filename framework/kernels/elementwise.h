@@ -154,9 +154,8 @@ static void lerp(int64_t n, real* w, const real* target, real t) {
 }
 
 static void scale(int64_t n, real* x, real factor) {
-  for_elements(n, 1, 2, [=](int64_t i, auto part) {
-    part.store(x + i, part.load(x + i) * factor);
-  });
+  for_elements(n, 1, 2,
+               [=](int64_t i, auto part) { part.store(x + i, part.load(x + i) * factor); });
 }
 
 static void dropout_mask(int64_t n, real p, uint64_t seed, uint64_t stream, real* mask) {
@@ -176,9 +175,8 @@ static void strided_copy(const Broadcast& walk, const real* x, real* y) {
   const int64_t step = walk.a_strides[size_t(walk.rank - 1)];
   walk_rows(walk, 0, 2, [=](int64_t at, int64_t from, int64_t, int64_t n) {
     if (step == 1) {
-      return for_vectors(0, n, [=](int64_t i, auto part) {
-        part.store(y + at + i, part.load(x + from + i));
-      });
+      return for_vectors(
+          0, n, [=](int64_t i, auto part) { part.store(y + at + i, part.load(x + from + i)); });
     }
     for (int64_t i = 0; i < n; ++i) y[at + i] = x[from + i * step];
   });

@@ -48,14 +48,15 @@ static void adam(const ParameterStep& p, const AdamOptions& options) {
   const real take1 = real(1 - beta1), keep2 = real(beta2), take2 = real(1 - beta2);
   const real shrink = real(options.decoupled ? 1 - p.rate * p.decay : 1);
   const real decay = real(options.decoupled ? 0 : p.decay), epsilon = real(options.epsilon);
-  for_elements(p.n, 14, 7, [=, w = p.w, g = p.g, m = p.state[0], v = p.state[1]](int64_t i, auto part) {
-    const Vec before = part.load(w + i), gradient = part.load(g + i) + decay * before;
-    Vec mean = part.load(m + i);
-    mean += take1 * (gradient - mean);
-    const Vec square = keep2 * part.load(v + i) + take2 * gradient * gradient;
-    part.store(m + i, mean), part.store(v + i, square);
-    part.store(w + i, shrink * before - rate * mean / (sqrt(square) * unbias + epsilon));
-  });
+  for_elements(
+      p.n, 14, 7, [=, w = p.w, g = p.g, m = p.state[0], v = p.state[1]](int64_t i, auto part) {
+        const Vec before = part.load(w + i), gradient = part.load(g + i) + decay * before;
+        Vec mean = part.load(m + i);
+        mean += take1 * (gradient - mean);
+        const Vec square = keep2 * part.load(v + i) + take2 * gradient * gradient;
+        part.store(m + i, mean), part.store(v + i, square);
+        part.store(w + i, shrink * before - rate * mean / (sqrt(square) * unbias + epsilon));
+      });
 }
 
 static void rmsprop(const ParameterStep& p, const RmsPropOptions& options) {
@@ -63,17 +64,18 @@ static void rmsprop(const ParameterStep& p, const RmsPropOptions& options) {
   const real keep = real(options.alpha), take = real(1 - options.alpha);
   const real epsilon = real(options.epsilon);
   const real inside = options.epsilon_inside_root ? epsilon : 0, outside = epsilon - inside;
-  for_elements(p.n, 10, 7, [=, w = p.w, g = p.g, s = p.state[0], v = p.state[1]](int64_t i, auto part) {
-    const Vec before = part.load(w + i), gradient = part.load(g + i) + decay * before;
-    const Vec square = keep * part.load(s + i) + take * gradient * gradient;
-    part.store(s + i, square);
-    Vec step = gradient / (sqrt(square + inside) + outside);
-    if (momentum != 0) {
-      step = momentum * part.load(v + i) + step;
-      part.store(v + i, step);
-    }
-    part.store(w + i, before - rate * step);
-  });
+  for_elements(p.n, 10, 7,
+               [=, w = p.w, g = p.g, s = p.state[0], v = p.state[1]](int64_t i, auto part) {
+                 const Vec before = part.load(w + i), gradient = part.load(g + i) + decay * before;
+                 const Vec square = keep * part.load(s + i) + take * gradient * gradient;
+                 part.store(s + i, square);
+                 Vec step = gradient / (sqrt(square + inside) + outside);
+                 if (momentum != 0) {
+                   step = momentum * part.load(v + i) + step;
+                   part.store(v + i, step);
+                 }
+                 part.store(w + i, before - rate * step);
+               });
 }
 
 }  // namespace kindling::kernel

@@ -13,14 +13,13 @@ namespace kindling::kernel {
 static real largest(int64_t n, const real* x) {
   const auto larger = [](Vec a, Vec b) { return a > b ? a : b; };
   Vec m = all(-std::numeric_limits<real>::infinity());
-  for_vectors(0, n, [&](int64_t i, auto part) {
-    m = larger(part.or_else(part.load(x + i), m), m);
-  });
+  for_vectors(0, n,
+              [&](int64_t i, auto part) { m = larger(part.or_else(part.load(x + i), m), m); });
   return across(m, larger);
 }
 
-// What f(sum, i, part) adds for i from begin to end, in double, so that the error does not grow with
-// their number.
+// What f(sum, i, part) adds for i from begin to end, in double, so that the error does not grow
+// with their number.
 template <class F> static double sum_of(int64_t begin, int64_t end, const F& f) {
   Sum sum{};
   for_vectors(begin, end, [&](int64_t i, auto part) { f(sum, i, part); });
@@ -39,7 +38,7 @@ template <class F> static double total(int64_t n, const F& f) {
 
 // Calls strip(x, y, cols) for strips of columns of x [outer, n, inner] and y [outer, inner]: where
 // the strip begins in x and in y, and its width.
-inline constexpr int64_t kStrip = 128;
+inline constexpr int64_t kStrip = 1024;
 template <class Strip>
 static void for_strips(int64_t outer, int64_t n, int64_t inner, int64_t flops, const Strip& strip) {
   const int64_t strips = ceil_div(inner, kStrip);
@@ -52,52 +51,43 @@ static void for_strips(int64_t outer, int64_t n, int64_t inner, int64_t flops, c
   });
 }
 
-// Sums down the columns of a strip, `count` of them for each column: add(sums, r, i, part) adds
-// what row r has in the columns from i on, done(i, part, sums) gets the results. Rows are taken by
-// eight, which lie side by side in the cache; long columns are cut into pieces, as in total().
-template <int count, class Add, class Done>
-static void sum_strip(int64_t n, int64_t cols, const Add& add, const Done& done) {
-  constexpr int64_t kPieces = 16;
-  using Sums = Sum[kStrip / kWidth][count];
-  Sums pieces[kPieces];
+// Sums down the columns of a strip, `count` of them for each column: for each row r first row(r),
+// then add(sums, r, i, part), which adds what the row has in the columns from i on; in the end
+// done(i, part, sums) gets the results. Long columns are cut into pieces, as in total().
+template <int count, class Row, class Add, class Done>
+static void sum_strip(int64_t n, int64_t cols, const Row& row, const Add& add, const Done& done) {
+  constexpr int64_t kPieces = 8;
+  using Sums = Sum[count];
+  Sums sums[kPieces][kStrip / kWidth];
   const int64_t piece = std::max(row_grain(cols), ceil_div(n, kPieces));
   const auto sum_piece = [&](int64_t begin, int64_t end) {
-    Sums& sums = pieces[begin / piece];
-    for (int64_t v = 0; v < ceil_div(cols, kWidth); ++v) std::fill_n(sums[v], count, Sum{});
-    for (int64_t r = begin; r < end; r += 8) {
-      for_vectors(0, cols, [&](int64_t i, auto part) {
-        Sum here[count];
-        std::copy_n(sums[i / kWidth], count, here);
-        for (int64_t k = r; k < std::min(r + 8, end); ++k) add(here, k, i, part);
-        std::copy_n(here, count, sums[i / kWidth]);
-      });
+    Sums* const here = sums[begin / piece];
+    for_vectors(0, cols, [=](int64_t i, auto) { std::fill_n(here[i / kWidth], count, Sum{}); });
+    for (int64_t r = begin; r < end; ++r) {
+      row(r);
+      for_vectors(0, cols, [=](int64_t i, auto part) { add(here[i / kWidth], r, i, part); });
     }
   };
-  if (n <= piece) {
-    sum_piece(0, n);
-  } else {
-    parallel_for(n, piece, sum_piece);
-  }
+  if (n == 0) sum_piece(0, 0);
+  parallel_for(n, piece, sum_piece);
   for_vectors(0, cols, [&](int64_t i, auto part) {
-    Sum(&sums)[count] = pieces[0][i / kWidth];
     for (int64_t p = 1; p * piece < n; ++p) {
-      for (int s = 0; s < count; ++s) sums[s].add(pieces[p][i / kWidth][s]);
+      for (int s = 0; s < count; ++s) sums[0][i / kWidth][s].add(sums[p][i / kWidth][s]);
     }
-    done(i, part, sums);
+    done(i, part, sums[0][i / kWidth]);
   });
 }
 
 static void reduce_sum(int64_t outer, int64_t n, int64_t inner, const real* x, real* y) {
   if (inner == 1) {
     return for_rows(outer, n, 1, 1, [=](int64_t r) {
-      y[r] = real(total(n, [row = x + r * n](Sum& sum, int64_t i, auto part) {
-        sum.add(part.load(row + i));
-      }));
+      y[r] = real(total(
+          n, [row = x + r * n](Sum& sum, int64_t i, auto part) { sum.add(part.load(row + i)); }));
     });
   }
   for_strips(outer, n, inner, 1, [=](int64_t from, int64_t to, int64_t cols) {
     sum_strip<1>(
-        n, cols,
+        n, cols, [](int64_t) {},
         [=](Sum* sum, int64_t k, int64_t i, auto part) {
           sum->add(part.load(x + from + k * inner + i));
         },
@@ -131,7 +121,8 @@ static void reduce_max(int64_t outer, int64_t n, int64_t inner, const real* x, r
         index = larger ? Bits{} + int(k) : index;
       }
       part.store(y + to + j, best);
-      for (int64_t i = 0; i < std::min(kWidth, cols - j); ++i) where[to + j + i] = int32_t(index[i]);
+      for (int64_t i = 0; i < std::min(kWidth, cols - j); ++i)
+        where[to + j + i] = int32_t(index[i]);
     });
   });
 }
@@ -151,7 +142,8 @@ static double sum_of_squares(int64_t n, const real* x) {
 // y = e^(x - max x) and the sum of that; y may be null.
 template <bool kKeep> static double exponentials(int64_t n, const real* x, real m, real* y) {
   return sum_of(0, n, [=](Sum& sum, int64_t i, auto part) {
-    const Vec e = exp(part.load(x + i) - m);
+    __builtin_prefetch(x + i + n);  // the next row is fetched meanwhile
+    const Vec e = exp_falling(part.load(x + i) - m);
     if (kKeep) part.store(y + i, e);
     sum.add(part.or_else(e, Vec{}));
   });
@@ -162,7 +154,8 @@ static void softmax(int64_t rows, int64_t n, const real* x, real* y) {
     const real* from = x + r * n;
     real* to = y + r * n;
     const real factor = real(1 / exponentials<true>(n, from, largest(n, from), to));
-    for_vectors(0, n, [=](int64_t i, auto part) { part.store(to + i, part.load(to + i) * factor); });
+    for_vectors(0, n,
+                [=](int64_t i, auto part) { part.store(to + i, part.load(to + i) * factor); });
   });
 }
 
@@ -218,9 +211,9 @@ static void layer_norm(int64_t rows, int64_t n, const real* x, const real* weigh
                        real epsilon, real* y, real* mean, real* inverse_deviation) {
   for_rows(rows, n, 8, 2, [=](int64_t r) {
     const real* from = x + r * n;
-    const real m = real(sum_of(0, n, [=](Sum& sum, int64_t i, auto part) {
-      sum.add(part.load(from + i));
-    }) / double(n));
+    const real m =
+        real(sum_of(0, n, [=](Sum& sum, int64_t i, auto part) { sum.add(part.load(from + i)); }) /
+             double(n));
     const double squares = sum_of(0, n, [=](Sum& sum, int64_t i, auto part) {
       const Vec d = part.or_else(part.load(from + i) - m, Vec{});
       sum.add(d * d);
@@ -237,41 +230,53 @@ static void layer_norm(int64_t rows, int64_t n, const real* x, const real* weigh
 
 // With h = (x - mean) / deviation and g = gy weight:
 // gx = (g - mean(g) - h mean(g h)) / deviation; gweight = sum gy h; gbias = sum gy.
+[[gnu::noinline]] static void layer_norm_gradient_row(int64_t n, const real* gy, const real* x,
+                                                      const real* weight, real mean, real scale,
+                                                      real* gx) {
+  const auto g = [=](int64_t i, auto part) {
+    return weight ? part.load(gy + i) * part.load(weight + i) : part.load(gy + i);
+  };
+  Sum sum_g{}, sum_gh{};
+  for_vectors(0, n, [&](int64_t i, auto part) {
+    const Vec gi = g(i, part);
+    sum_g.add(gi), sum_gh.add(gi * (part.load(x + i) - mean));
+  });
+  const real a = real(sum_g.total() / double(n));
+  const real b = real(sum_gh.total() / double(n)) * scale * scale;
+  for_vectors(0, n, [=](int64_t i, auto part) {
+    __builtin_prefetch(x + i + n), __builtin_prefetch(gy + i + n);
+    part.store(gx + i, (g(i, part) - a - (part.load(x + i) - mean) * b) * scale);
+  });
+}
+
 static void layer_norm_gradient(int64_t rows, int64_t n, const real* gy, const real* x,
                                 const real* weight, const real* mean, const real* inverse_deviation,
                                 real* gx, real* gweight, real* gbias) {
-  for_rows(gx ? rows : 0, n, 8, 3, [=](int64_t r) {
-    const real *from = x + r * n, *gy_r = gy + r * n, m = mean[r], scale = inverse_deviation[r];
-    const auto g = [=](int64_t i, auto part) {
-      return part.load(gy_r + i) * (weight ? part.load(weight + i) : all(1));
-    };
-    Sum sum_g{}, sum_gh{};
-    for_vectors(0, n, [&](int64_t i, auto part) {
-      const Vec gi = g(i, part);
-      sum_g.add(gi), sum_gh.add(gi * (part.load(from + i) - m));
-    });
-    const real a = real(sum_g.total() / double(n));
-    const real b = real(sum_gh.total() / double(n)) * scale * scale;
-    for_vectors(0, n, [=, to = gx + r * n](int64_t i, auto part) {
-      part.store(to + i, (g(i, part) - a - (part.load(from + i) - m) * b) * scale);
-    });
-  });
-  if (!gweight && !gbias) return;
+  const auto row = [=](int64_t r) {
+    const int64_t at = r * n;
+    layer_norm_gradient_row(n, gy + at, x + at, weight, mean[r], inverse_deviation[r], gx + at);
+  };
+  // A row that one strip covers is summed while it is in the cache.
+  const bool sums = gweight || gbias, together = gx && sums && n <= kStrip;
+  for_rows(gx && !together ? rows : 0, n, 8, 3, row);
+  if (!sums) return;
+  if (together) count_cost(8 * rows * n, bytes_of(2 * rows * n));
   for_strips(1, rows, n, 4, [=](int64_t at, int64_t column, int64_t cols) {
     sum_strip<2>(
         rows, cols,
-        [=](Sum* sums, int64_t r, int64_t i, auto part) {
-          const Vec g = part.load(gy + at + r * n + i);
-          sums[0].add(g * (part.load(x + at + r * n + i) - mean[r]) * inverse_deviation[r]);
-          sums[1].add(g);
+        [=](int64_t r) {
+          if (together) row(r);
         },
-        [=](int64_t i, auto part, const Sum* sums) {
-          real* const to[2] = {gweight, gbias};
-          for (int s = 0; s < 2; ++s) {
-            if (real* place = to[s] ? to[s] + column + i : nullptr) {
-              part.store(place, part.load(place) + sums[s].values());
-            }
-          }
+        [=](Sum* sum, int64_t r, int64_t i, auto part) {
+          const Vec g = part.load(gy + at + r * n + i);
+          sum[0].add(g * (part.load(x + at + r * n + i) - mean[r]) * inverse_deviation[r]);
+          sum[1].add(g);
+        },
+        [=](int64_t i, auto part, const Sum* sum) {
+          const auto add = [=](real* to, const Sum& more) {
+            if (to) part.store(to + column + i, part.load(to + column + i) + more.values());
+          };
+          add(gweight, sum[0]), add(gbias, sum[1]);
         });
   });
 }

@@ -165,8 +165,7 @@ struct Sum {
   }
   // Adds f of numbers in double.
   template <class F, class... V>
-  requires(!std::same_as<F, Vec>)
-  [[gnu::always_inline]] void add(const F& f, V... v) {
+  requires(!std::same_as<F, Vec>) [[gnu::always_inline]] void add(const F& f, V... v) {
     lanes[0] += f(widen<0>(v)...);
     if constexpr (kHalves == 2) lanes[1] += f(widen<1>(v)...);
   }

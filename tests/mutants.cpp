@@ -200,8 +200,7 @@ Result build(const fs::path& tree, const Targets& targets, const std::string& op
   // -O1 compiles in half the time. A wrong edit may cause a warning, and make's own variables must
   // not leak in from the make above.
   std::string command =
-      "env -u MAKEFLAGS -u MAKELEVEL -u CXXFLAGS -u CXX -u SAN -u REAL make BUILD=build OPT=-O1 "
-      "KERNEL_OPT=-O1 " +
+      "env -u MAKEFLAGS -u MAKELEVEL -u CXXFLAGS -u CXX -u SAN -u REAL make BUILD=build OPT=-O1 " +
       options;
   if (is_double(*targets.begin())) command += " REAL=double";
   for (const std::string& target : targets) command += " " + target;

@@ -80,9 +80,9 @@ struct Reduced {
 
 // e^r - 1 for |r| <= log(2) / 2, within 1.6e-8 of itself.
 [[gnu::always_inline]] static inline Vec short_expm1(Vec r) {
-  return r + r * r *
-                 polynomial(
-                     r, {0x1p-1f, 0x1.5554bp-3f, 0x1.555486p-5f, 0x1.12281ap-7f, 0x1.6d9934p-10f});
+  const Vec rest =
+      polynomial(r, {0x1p-1f, 0x1.5554bp-3f, 0x1.555486p-5f, 0x1.12281ap-7f, 0x1.6d9934p-10f});
+  return r + r * r * rest;
 }
 
 // e^x for x <= 0, or up to where it overflows.

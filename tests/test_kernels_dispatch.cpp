@@ -78,7 +78,11 @@ TEST_CASE("an object of an instruction set shows its table and nothing else", "[
     const CommandResult names = run_command("nm -g --defined-only " + object.string());
     INFO(names.output);
     REQUIRE(names.code == 0);
-    CHECK(std::count(names.output.begin(), names.output.end(), '\n') == 1);
     CHECK_THAT(names.output, ContainsSubstring("kernels_" + isa));
+    std::istringstream lines(names.output);
+    for (std::string line; std::getline(lines, line);) {
+      // AddressSanitizer puts a symbol of its own beside the table.
+      CHECK(line.find("kernels_" + isa) != std::string::npos);
+    }
   }
 }

@@ -86,7 +86,17 @@ TEST_CASE("the maximum is the first one, and NaN is the largest", "[kernels][row
   for_each_isa([](const Kernels& k) {
     const auto max_of = [&](std::vector<real> x, int32_t& where) {
       real y = 7;
-      k.reduce_max(1, int64_t(x.size()), 1, x.data(), &y, &where);
+      const int64_t n = int64_t(x.size());
+      k.reduce_max(1, n, 1, x.data(), &y, &where);
+      std::vector<real> twice;  // two columns
+      for (const real v : x) twice.insert(twice.end(), 2, v);
+      real best[2] = {7, 7};
+      int32_t places[2] = {-1, -1};
+      k.reduce_max(1, n, 2, twice.data(), best, places);
+      for (int i = 0; i < 2; ++i) {
+        CHECK((best[i] == y || (std::isnan(best[i]) && std::isnan(y))));
+        CHECK(places[i] == where);
+      }
       return y;
     };
     int32_t where = -1;

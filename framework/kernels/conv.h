@@ -43,18 +43,21 @@ static int64_t widest_for(int64_t pixels) {
                                                                                      : 3;
 }
 
-// target = source * weight + bias. `tap(g, k)` is the matrix [channels of the source, channels of
-// the target] in group g for tap k of the kernel.
-template <class Tap>
+// target = source * weight + bias. `weight` is the matrix [channels of the source, channels of the
+// target] of the first tap of the kernel in the first group.
 static void correlate(const Convolution& shape, const Correlation& c, const real* source,
-                      const Tap& tap, const real* bias, real* target) {
-  const int64_t groups = shape.groups, depth = c.source_channels / groups;
-  const int64_t columns = c.target_channels / groups, wide = ceil_div(columns, kWidth) * kWidth;
-  int64_t taps = 0, rows = 0;
+                      const Matrix& weight, const real* bias, real* target) {
+  const int64_t groups = shape.groups, depth = weight.rows, columns = weight.cols;
+  const int64_t wide = ceil_div(columns, kWidth) * kWidth, rows = c.rows();
+  const int64_t tap_step =
+      shape.in / groups;  // from tap to tap of the weights, from group to group
+  const int64_t group_step =
+      shape.out / groups * shape.window.kernel_h * shape.window.kernel_w * tap_step;
+  int64_t taps = 0;
   std::vector<int64_t> packed_at;
   for (const Phase& phase : c.phases) {
     packed_at.push_back(taps * groups * depth * wide);
-    taps += phase.taps(), rows = std::max(rows, phase.rows);
+    taps += phase.taps();
   }
   const Scratch packed(taps * groups * depth * wide);
   const int64_t phases = int64_t(c.phases.size());
@@ -65,22 +68,19 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
       real* to = packed.data + packed_at[size_t(i / groups)] + g * total * wide;
       for_groups(columns, total, widest_for(phase.cols),
                  [&](int64_t column, int64_t cols, int64_t, int64_t vectors) {
+                   const real* from = weight.data + g * group_step + column * weight.col_stride;
                    real* place = to + column * total;
                    for (const int64_t y : phase.kernel_y) {
                      for (const int64_t x : phase.kernel_x) {
-                       const Matrix b = tap(g, y * shape.window.kernel_w + x);
-                       pack(b, b.data + column * b.col_stride, depth, cols, vectors, total, place);
+                       const int64_t tap = y * shape.window.kernel_w + x;
+                       pack(weight, from + tap * tap_step, depth, cols, vectors, total, place);
                        place += depth * vectors * kWidth;
                      }
                    }
                  });
     }
   });
-  // Bands of rows whose frame stays in the second cache.
-  const int64_t row_bytes = bytes_of(c.step_h * c.source_w * c.source_channels);
-  const int64_t band =
-      std::clamp<int64_t>(kSecondCache / 2 / std::max<int64_t>(1, row_bytes), 1, rows);
-  const int64_t bands = ceil_div(rows, band);
+  const int64_t band = c.band(), bands = ceil_div(rows, band);
   parallel_for(shape.batch * bands, 1, [&](int64_t i, int64_t stop) {
     for (; i < stop; ++i) {
       const int64_t begin = i % bands * band, end = std::min(rows, begin + band);
@@ -154,8 +154,9 @@ static Convolution folded(Convolution c) {
 }
 
 // ---- Images of few channels ---------------------------------------------------------------------
-// A window's row of them is shorter than a vector, so their windows are laid out after all, a band
-// of pixels at a time, which stays in the cache; or added up from products with the whole kernel.
+// A window's row of them is shorter than a vector, which would be left half empty. So the gradient
+// of the weights lays the windows out after all, a band of pixels at a time, which stays in the
+// cache; that of the input is added up from products with the whole kernel.
 
 static bool few_channels(const Convolution& c) {
   return c.groups == 1 && c.window.dilation_w == 1 && c.window.kernel_w * c.in < kWidth;
@@ -185,29 +186,6 @@ struct Patches {
     }
   }
 };
-
-static void conv_of_few(const Convolution& c, const real* x, const real* weight, const real* bias,
-                        real* y) {
-  const Window& w = c.window;
-  const int64_t band = std::clamp<int64_t>(512 / w.out_w, 1, w.out_h);
-  const Correlation map = forward(c);
-  parallel_for(c.batch, 1, [&](int64_t n, int64_t stop) {
-    const Patches patches(c, band);
-    for (; n < stop; ++n) {
-      for (int64_t begin = 0; begin < w.out_h; begin += band) {
-        const int64_t end = std::min(w.out_h, begin + band);
-        const Frame frame = frame_of(map, begin, end);
-        const Scratch padded(frame.reals(c.in) + kWidth);
-        frame.copy(x + n * w.h * w.w * c.in, w.h, w.w, c.in, padded.data);
-        std::fill_n(padded.data + frame.reals(c.in), kWidth, real(0));
-        patches.lay_out(c, padded.data, (frame.right - frame.left) * c.in, end - begin);
-        piece({patches.data.data, (end - begin) * w.out_w, patches.K, patches.stride, 1},
-              {weight, patches.K, c.out, 1, patches.K}, y + (n * w.out_h + begin) * w.out_w * c.out,
-              c.out, {.bias = bias}, false);
-      }
-    }
-  });
-}
 
 // Each pixel of gy times the whole kernel, a row of which covers kernel_w pixels beside each other.
 static void input_gradient_of_few(const Convolution& c, const real* gy, const real* weight,
@@ -264,7 +242,8 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
   const int64_t in = c.in / c.groups, out = c.out / c.groups, K = w.kernel_h * w.kernel_w * in;
   const bool few = few_channels(c), beside = w.dilation_w == 1 && c.groups == 1;
   const int64_t columns = few ? K : beside ? w.kernel_w * in : in, runs = beside ? 1 : w.kernel_w;
-  const int64_t size = c.out * K, most = std::clamp<int64_t>((1 << 17) / size, 1, 16);
+  const int64_t size = c.out * K,
+                most = std::clamp<int64_t>((1 << 17) / std::max<int64_t>(1, size), 1, 16);
   const int64_t share = std::max<int64_t>(1, ceil_div(c.batch, most));
   const int64_t shares = std::max<int64_t>(1, ceil_div(c.batch, share));
   const int64_t parts = cut(ceil_div(4 * threads_here(), shares), out, 32);
@@ -331,84 +310,64 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
       }
     }
   });
-  std::copy_n(sums.data, size, gw);
-  for (int64_t i = 1; i < shares; ++i) {
-    for (int64_t j = 0; j < size; ++j) gw[j] += sums.data[i * size + j];
-  }
+  sum_parts(shares, size, sums.data, gw);
 }
 
 // ---- The three directions -----------------------------------------------------------------------
 
-static int64_t count_conv(const Convolution& c) {
-  const Window& w = c.window;
-  const int64_t k = w.kernel_h * w.kernel_w * c.in / c.groups,
-                y = c.batch * w.out_h * w.out_w * c.out;
-  count_cost(2 * y * k, bytes_of(y + c.batch * w.h * w.w * c.in + c.out * k));
-  return k;
+// Counts the cost, which the products would count once more, and calls f(folded shape, its pixels,
+// a window's numbers).
+template <class F> static void as_products(const Convolution& shape, const F& f) {
+  const Window& w = shape.window;
+  const int64_t K = w.kernel_h * w.kernel_w * shape.in / shape.groups;
+  const int64_t outputs = shape.batch * w.out_h * w.out_w * shape.out;
+  count_cost(2 * outputs * K,
+             bytes_of(outputs + shape.batch * w.h * w.w * shape.in + shape.out * K));
+  Cost* const cost = std::exchange(running_cost, nullptr);
+  const Convolution c = folded(shape);
+  f(c, c.batch * c.window.h * c.window.w, K);
+  running_cost = cost;
 }
 
 static void conv(const Convolution& shape, const real* x, const real* weight, const real* bias,
                  real* y) {
-  const int64_t K = count_conv(shape);
-  Cost* const cost = std::exchange(running_cost, nullptr);  // the products would count themselves
-  const Convolution c = folded(shape);
-  const int64_t pixels = c.batch * c.window.h * c.window.w;
-  if (is_depthwise(c)) {
-    depthwise(c, x, weight, bias, y);
-  } else if (is_pointwise(c)) {
-    gemm({x, pixels, c.in, c.in, 1}, {weight, c.in, c.out, 1, c.in}, y, c.out, {.bias = bias});
-  } else if (few_channels(c)) {
-    conv_of_few(c, x, weight, bias, y);
-  } else {
-    const int64_t in = c.in / c.groups, out = c.out / c.groups;
-    correlate(
-        c, forward(c), x,
-        [=](int64_t g, int64_t tap) {
-          return Matrix{weight + g * out * K + tap * in, in, out, 1, K};
-        },
-        bias, y);
-  }
-  running_cost = cost;
+  as_products(shape, [=](const Convolution& c, int64_t pixels, int64_t K) {
+    if (is_depthwise(c)) {
+      depthwise(c, x, weight, bias, y);
+    } else if (is_pointwise(c)) {
+      gemm({x, pixels, c.in, c.in, 1}, {weight, c.in, c.out, 1, c.in}, y, c.out, {.bias = bias});
+    } else {
+      correlate(c, forward(c), x, {weight, c.in / c.groups, c.out / c.groups, 1, K}, bias, y);
+    }
+  });
 }
 
 static void conv_input_gradient(const Convolution& shape, const real* gy, const real* weight,
                                 real* gx) {
-  const int64_t K = count_conv(shape);
-  Cost* const cost = std::exchange(running_cost, nullptr);
-  const Convolution c = folded(shape);
-  const int64_t pixels = c.batch * c.window.h * c.window.w;
-  if (is_depthwise(c)) {
-    depthwise_input_gradient(c, gy, weight, gx);
-  } else if (is_pointwise(c)) {
-    gemm({gy, pixels, c.out, c.out, 1}, {weight, c.out, c.in, c.in, 1}, gx, c.in, {});
-  } else if (c.groups == 1 && c.window.dilation_w == 1 && 2 * c.in < kWidth) {
-    input_gradient_of_few(c, gy, weight, gx);
-  } else {
-    const int64_t in = c.in / c.groups, out = c.out / c.groups;
-    correlate(
-        c, backward(c), gy,
-        [=](int64_t g, int64_t tap) {
-          return Matrix{weight + g * out * K + tap * in, out, in, K, 1};
-        },
-        nullptr, gx);
-  }
-  running_cost = cost;
+  as_products(shape, [=](const Convolution& c, int64_t pixels, int64_t K) {
+    if (is_depthwise(c)) {
+      depthwise_input_gradient(c, gy, weight, gx);
+    } else if (is_pointwise(c)) {
+      gemm({gy, pixels, c.out, c.out, 1}, {weight, c.out, c.in, c.in, 1}, gx, c.in, {});
+    } else if (c.groups == 1 && c.window.dilation_w == 1 && 2 * c.in < kWidth) {
+      input_gradient_of_few(c, gy, weight, gx);
+    } else {
+      correlate(c, backward(c), gy, {weight, c.out / c.groups, c.in / c.groups, K, 1}, nullptr, gx);
+    }
+  });
 }
 
 static void conv_weight_gradient(const Convolution& shape, const real* gy, const real* x,
                                  real* gw) {
-  count_conv(shape);
-  Cost* const cost = std::exchange(running_cost, nullptr);
-  const Convolution c = folded(shape);
-  const int64_t pixels = c.batch * c.window.h * c.window.w;
-  if (is_depthwise(c)) {
-    depthwise_weight_gradient(c, gy, x, gw);
-  } else if (is_pointwise(c)) {
-    gemm({gy, c.out, pixels, 1, c.out}, {x, pixels, c.in, c.in, 1}, gw, c.in, {});
-  } else {
-    weight_gradient(c, gy, x, gw);
-  }
-  running_cost = cost;
+  as_products(shape, [=](const Convolution& c, int64_t pixels, int64_t) {
+    if (is_depthwise(c)) {
+      depthwise_weight_gradient(c, gy, x, gw);
+    } else if (is_pointwise(c)) {
+      gemm({gy, c.out, pixels, 1, c.out}, {x, pixels, c.in, c.in, 1}, gw, c.in, {});
+    } else {
+      weight_gradient(c, gy, x, gw);
+    }
+  });
 }
 
 }  // namespace kindling::kernel

@@ -6,7 +6,6 @@
 // conv.h.
 #pragma once
 
-#include "kernels/vec.h"
 #include "kernels/window.h"
 
 namespace kindling::kernel {
@@ -17,11 +16,11 @@ struct Taps {
   std::vector<int64_t> at, weights;
 };
 
-// P neighbouring pixels, n <= kWidth channels.
-template <int P, bool kWhole>
-[[gnu::always_inline]] static inline void stencil(const Taps& taps, const real* from, int64_t step,
-                                                  const real* weights, Vec bias, real* to,
-                                                  int64_t spread, int64_t n) {
+// P neighbouring pixels, a register of channels or a part of one.
+template <int P, class Part>
+[[gnu::always_inline]] static inline void stencil(Part part, const Taps& taps, const real* from,
+                                                  int64_t step, const real* weights, Vec bias,
+                                                  real* to, int64_t spread) {
   Vec sum[P];
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) sum[p] = bias;
@@ -29,23 +28,21 @@ template <int P, bool kWhole>
 #pragma GCC unroll 1
   for (size_t k = taps.at.size(); k > 0; --k, ++at, ++weight_at) {
     const real* x = from + *at;
-    const Vec w = kWhole ? load(weights + *weight_at) : load_first(weights + *weight_at, n);
+    const Vec w = part.load(weights + *weight_at);
 #pragma GCC unroll 8
-    for (int p = 0; p < P; ++p, x += step) sum[p] += (kWhole ? load(x) : load_first(x, n)) * w;
+    for (int p = 0; p < P; ++p, x += step) sum[p] += part.load(x) * w;
   }
 #pragma GCC unroll 8
-  for (int p = 0; p < P; ++p, to += spread) {
-    kWhole ? store(to, sum[p]) : store_first(to, sum[p], n);
-  }
+  for (int p = 0; p < P; ++p, to += spread) part.store(to, sum[p]);
 }
 
 // A row of pixels. The last eight may overlap those before: they are computed twice.
-template <bool kWhole>
-static void stencil_row(const Taps& taps, const real* from, int64_t step, const real* weights,
-                        Vec bias, real* to, int64_t spread, int64_t pixels, int64_t n) {
+template <class Part>
+static void stencil_row(Part part, const Taps& taps, const real* from, int64_t step,
+                        const real* weights, Vec bias, real* to, int64_t spread, int64_t pixels) {
   const auto some = [&](auto count, int64_t p) {
-    stencil<decltype(count)::value, kWhole>(taps, from + p * step, step, weights, bias,
-                                            to + p * spread, spread, n);
+    stencil<decltype(count)::value>(part, taps, from + p * step, step, weights, bias,
+                                    to + p * spread, spread);
   };
   int64_t p = 0;
   for (; p + 8 <= pixels; p += 8) some(std::integral_constant<int, 8>(), p);
@@ -61,12 +58,6 @@ static void turn(const real* weight, int64_t channels, int64_t taps, real* to) {
   }
 }
 
-// Rows in a band that stays in the second cache.
-static int64_t band_rows(int64_t rows, int64_t reals_in_row) {
-  const int64_t fit = (1 << 18) / std::max<int64_t>(1, bytes_of(reals_in_row));
-  return std::clamp<int64_t>(fit, 1, std::max<int64_t>(rows, 1));
-}
-
 // A band of rows is copied into a frame, in the order in which it lies in memory; then one vector
 // of channels after the other passes over it, so that the rows that a window shares with the next
 // are still in the first cache.
@@ -75,9 +66,7 @@ static void depthwise_correlate(const Convolution& shape, const Correlation& c, 
   const int64_t C = shape.in, kernel_w = shape.window.kernel_w;
   const Scratch turned(shape.window.kernel_h * kernel_w * C);
   turn(weight, C, shape.window.kernel_h * kernel_w, turned.data);
-  int64_t rows = 0;
-  for (const Phase& phase : c.phases) rows = std::max(rows, phase.rows);
-  const int64_t band = band_rows(rows, c.step_h * c.source_w * C), bands = ceil_div(rows, band);
+  const int64_t rows = c.rows(), band = c.band(), bands = ceil_div(rows, band);
   parallel_for(shape.batch * bands, 1, [&](int64_t i, int64_t stop) {
     for (; i < stop; ++i) {
       const int64_t begin = i % bands * band, end = std::min(rows, begin + band);
@@ -95,19 +84,15 @@ static void depthwise_correlate(const Convolution& shape, const Correlation& c, 
             taps.weights.push_back((phase.kernel_y[y] * kernel_w + phase.kernel_x[x]) * C);
           }
         }
-        for (int64_t channel = 0; channel < C; channel += kWidth) {
-          const int64_t n = std::min(kWidth, C - channel);
-          const Vec first = bias ? load_first(bias + channel, n) : Vec{};
+        for_vectors(0, C, [&](int64_t channel, auto part) {
+          const Vec first = bias ? part.load(bias + channel) : Vec{};
           for (int64_t r = begin; r < std::min(end, phase.rows); ++r) {
             const int64_t y = (phase.y + r * c.spread_h) * c.target_w + phase.x;
-            (n == kWidth
-                 ? stencil_row<true>
-                 : stencil_row<false>)(taps,
-                                       scratch.data + (r * c.step_h - frame.top) * pitch + channel,
-                                       c.step_w * C, turned.data + channel, first,
-                                       result + y * C + channel, c.spread_w * C, phase.cols, n);
+            const real* from = scratch.data + (r * c.step_h - frame.top) * pitch + channel;
+            stencil_row(part, taps, from, c.step_w * C, turned.data + channel, first,
+                        result + y * C + channel, c.spread_w * C, phase.cols);
           }
-        }
+        });
       }
     }
   });
@@ -125,27 +110,27 @@ static void depthwise_input_gradient(const Convolution& c, const real* gy, const
 
 // ---- Gradient of the weights --------------------------------------------------------------------
 
-// Adds, for each of K taps beside each other and n channels, the sum over `rows` rows of `pixels`
-// of gy times what the tap reads; x_at tells where the first tap reads for the first pixel of a
-// row.
+// Rows of pixels of gy, and the steps in x from row to row, from pixel to pixel and from tap to
+// tap.
 struct Rows {
-  int64_t rows, pixels, gy_pitch, x_pitch, gy_step, x_step, tap_step;
+  int64_t rows, pixels, gy_pitch, x_pitch, x_step, tap_step;
 };
-template <int K, int V>
-static void add_taps(const Rows& r, const real* gy, const real* x, real* sums, int64_t channels,
-                     int64_t n) {
-  const auto get = [n](const real* from, int v) {
-    return V > 1 || n == kWidth ? load(from + v * kWidth) : load_first(from, n);
-  };
+// Adds to sums [K, channels] the sum over all pixels of gy times what each of K neighbouring taps
+// reads; x is where the first tap reads for the first pixel.
+template <int K, int V, class Part>
+static void add_taps(Part part, const Rows& r, const real* gy, const real* x, real* sums,
+                     int64_t channels) {
   Vec sum[K][V] = {};
   for (int64_t y = 0; y < r.rows; ++y) {
     const real *g = gy + y * r.gy_pitch, *from = x + y * r.x_pitch;
-    for (int64_t p = 0; p < r.pixels; ++p, g += r.gy_step, from += r.x_step) {
+    for (int64_t p = 0; p < r.pixels; ++p, g += channels, from += r.x_step) {
 #pragma GCC unroll 4
       for (int v = 0; v < V; ++v) {
-        const Vec slope = get(g, v);
+        const Vec slope = part.load(g + v * kWidth);
 #pragma GCC unroll 8
-        for (int k = 0; k < K; ++k) sum[k][v] += slope * get(from + k * r.tap_step, v);
+        for (int k = 0; k < K; ++k) {
+          sum[k][v] += slope * part.load(from + k * r.tap_step + v * kWidth);
+        }
       }
     }
   }
@@ -154,11 +139,7 @@ static void add_taps(const Rows& r, const real* gy, const real* x, real* sums, i
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       real* place = sums + k * channels + v * kWidth;
-      if (V > 1 || n == kWidth) {
-        store(place, load(place) + sum[k][v]);
-      } else {
-        store_first(place, load_first(place, n) + sum[k][v], n);
-      }
+      part.store(place, part.load(place) + sum[k][v]);
     }
   }
 }
@@ -168,11 +149,11 @@ static void add_taps(const Rows& r, const real* gy, const real* x, real* sums, i
   constexpr int V = K <= 3 ? 4 : 2;
   int64_t c = 0;
   for (; c + V * kWidth <= channels; c += V * kWidth) {
-    add_taps<K, V>(r, gy + c, x + c, sums + c, channels, kWidth);
+    add_taps<K, V>(Whole{}, r, gy + c, x + c, sums + c, channels);
   }
-  for (; c < channels; c += kWidth) {
-    add_taps<K, 1>(r, gy + c, x + c, sums + c, channels, std::min(kWidth, channels - c));
-  }
+  for_vectors(c, channels, [&](int64_t i, auto part) {
+    add_taps<K, 1>(part, r, gy + i, x + i, sums + i, channels);
+  });
 }
 
 // The pixels [first, end) of n, `step` apart in the source, whose tap at `offset` is one of [0,
@@ -182,7 +163,6 @@ struct Range {
   Range(int64_t n, int64_t step, int64_t offset, int64_t size)
       : first(std::min(n, ceil_div(std::max<int64_t>(0, -offset), step))),
         end(std::clamp(offset < size ? (size - 1 - offset) / step + 1 : 0, first, n)) {}
-  bool holds(int64_t i) const { return first <= i && i < end; }
 };
 
 // Row y of the kernel for one image: K taps at once where all of them lie inside, at the ends tap
@@ -198,7 +178,7 @@ static void add_kernel_row(const Convolution& c, int64_t y, int64_t begin, int64
     if (rows.first >= rows.end || first >= end) return;
     const int64_t right = tap * w.dilation_w - w.pad_left + first * w.stride_w;
     add_taps<decltype(taps)::value>({rows.end - rows.first, end - first, w.out_w * C,
-                                     w.stride_h * w.w * C, C, w.stride_w * C, w.dilation_w * C},
+                                     w.stride_h * w.w * C, w.stride_w * C, w.dilation_w * C},
                                     gy + (rows.first * w.out_w + first) * C,
                                     x + ((rows.first * w.stride_h + down) * w.w + right) * C,
                                     sums + tap * C, C);
@@ -225,7 +205,7 @@ static void depthwise_weight_gradient(const Convolution& c, const real* gy, cons
   const int64_t pieces = std::max<int64_t>(1, ceil_div(c.batch, piece));
   const Scratch sums(pieces * taps * C);
   std::fill_n(sums.data, pieces * taps * C, real(0));
-  const int64_t band = band_rows(w.out_h, (w.stride_h * w.w + w.out_w) * C / 2);
+  const int64_t band = forward(c).band();
   parallel_for(c.batch, piece, [&](int64_t n, int64_t stop) {
     real* const mine = sums.data + n / piece * taps * C;
     for (; n < stop; ++n) {
@@ -245,9 +225,7 @@ static void depthwise_weight_gradient(const Convolution& c, const real* gy, cons
       }
     }
   });
-  for (int64_t i = 1; i < pieces; ++i) {
-    for (int64_t j = 0; j < taps * C; ++j) sums.data[j] += sums.data[i * taps * C + j];
-  }
+  sum_parts(pieces, taps * C, sums.data, sums.data);
   for (int64_t k = 0; k < taps; ++k) {
     for (int64_t j = 0; j < C; ++j) gw[j * taps + k] = sums.data[k * C + j];
   }

@@ -10,8 +10,7 @@
 // order of k: so the bits do not depend on the threads, however they cut the rows and columns.
 #pragma once
 
-#include "kernels/vec.h"
-#include "kernels/window.h"
+#include "kernels/walk.h"
 
 namespace kindling::kernel {
 
@@ -131,7 +130,9 @@ static void finish(const Block& block, int64_t first, int64_t rows) {
     if (block.finish.activation) block.finish.activation(block.cols, row, row, 0, 0);
     if (const real* from = block.finish.residual) {
       from += r * block.finish.residual_stride;
-      for (int64_t j = 0; j < block.cols; ++j) row[j] += from[j];
+      for_vectors(0, block.cols, [=](int64_t j, auto part) {
+        part.store(row + j, part.load(row + j) + part.load(from + j));
+      });
     }
   }
 }

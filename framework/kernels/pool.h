@@ -54,33 +54,19 @@ template <class F>
   }
 }
 
-// Calls f(c, n) for the channels c .. c + n - 1, a register at a time; of a whole one the compiler
-// knows n.
-template <class F>
-[[gnu::always_inline]] static inline void for_channels(int64_t channels, const F& f) {
-  int64_t c = 0;
-  for (; c + kWidth <= channels; c += kWidth) f(c, std::integral_constant<int64_t, kWidth>());
-  if (c < channels) f(c, channels - c);
-}
-[[gnu::always_inline]] static inline Vec load_some(const real* from, int64_t n) {
-  return n == kWidth ? load(from) : load_first(from, n);
-}
-[[gnu::always_inline]] static inline void store_some(real* to, Vec v, int64_t n) {
-  n == kWidth ? store(to, v) : store_first(to, v, n);
-}
-
-// Whole numbers as wide as a real, which choose between reals; and indices as they are kept.
-using Choice = decltype(Vec{} < Vec{});
+// Indices as they are kept, and as whole numbers as wide as a real, which choose between reals.
 using Indexes = int32_t __attribute__((vector_size(kWidth * sizeof(int32_t))));
 
-[[gnu::always_inline]] static inline Choice load_indexes(const int32_t* from, int64_t n) {
+template <class Part>
+[[gnu::always_inline]] static inline Mask load_indexes(Part part, const int32_t* from) {
   Indexes indexes{};
-  std::memcpy(&indexes, from, size_t(n) * sizeof(int32_t));
-  return __builtin_convertvector(indexes, Choice);
+  std::memcpy(&indexes, from, size_t(part.n) * sizeof(int32_t));
+  return __builtin_convertvector(indexes, Mask);
 }
-[[gnu::always_inline]] static inline void store_indexes(int32_t* to, Choice v, int64_t n) {
+template <class Part>
+[[gnu::always_inline]] static inline void store_indexes(Part part, int32_t* to, Mask v) {
   const Indexes indexes = __builtin_convertvector(v, Indexes);
-  std::memcpy(to, &indexes, size_t(n) * sizeof(int32_t));
+  std::memcpy(to, &indexes, size_t(part.n) * sizeof(int32_t));
 }
 
 // Calls row(image, h, at) for each row of `batch` images [h, w], at being the pixels before it.
@@ -100,57 +86,75 @@ static void count_pool(int64_t batch, int64_t channels, const Window& s, int64_t
              bytes_of(batch * s.h * s.w * channels + outputs) + moved * outputs);
 }
 
+// Calls f(from, to, down, across) for each output pixel: where its image and it begin, and the rows
+// and columns of its window.
+template <class F>
+static void for_outputs(int64_t batch, int64_t channels, const Window& s, const F& f) {
+  const Side rows = rows_of(s), cols = cols_of(s);
+  const auto row = [=](int64_t image, int64_t h, int64_t at) {
+    const Places down = covered(rows, h);
+    for (int64_t w = 0; w < cols.out; ++w, ++at) {
+      f(image * s.h * s.w * channels, at * channels, down, covered(cols, w));
+    }
+  };
+  for_image_rows(batch, s.out_h, s.out_w, channels, s.kernel_h * s.kernel_w, row);
+}
+
+// Calls f(place, from, to, down, across) for each pixel of the image, its place in it: where the
+// outputs of its image and it begin, and the rows and columns of the outputs whose windows hold it.
+template <class F>
+static void for_inputs(int64_t batch, int64_t channels, const Window& s, const F& f) {
+  const Side rows = rows_of(s), cols = cols_of(s);
+  const auto row = [=](int64_t image, int64_t h, int64_t at) {
+    const Places down = covering(rows, h, 0);
+    Places across{};
+    for (int64_t w = 0; w < cols.n; ++w, ++at) {
+      across = covering(cols, w, across.first);
+      f(h * s.w + w, image * s.out_h * s.out_w * channels, at * channels, down, across);
+    }
+  };
+  for_image_rows(batch, s.h, s.w, channels, 1, row);
+}
+
 // ---- The maximum --------------------------------------------------------------------------------
 
 static void max_pool(int64_t batch, int64_t channels, const Window& s, const real* x, real* y,
                      int32_t* where) {
   count_pool(batch, channels, s, sizeof(int32_t));
-  const Side rows = rows_of(s), cols = cols_of(s);
-  const auto row = [=](int64_t image, int64_t h, int64_t at) {
-    const Places down = covered(rows, h);
-    const real* from = x + image * rows.n * cols.n * channels;
-    for (int64_t w = 0; w < cols.out; ++w, ++at) {
-      const Places across = covered(cols, w);
-      const int64_t first = down.first * cols.n + across.first;
-      for_channels(channels, [=](int64_t c, auto n) {
-        Vec best = load_some(from + first * channels + c, n);
-        Choice index = Choice{} + int32_t(first);
-        for_area(down, across, cols.n, [&](int64_t place) {
-          const Vec v = load_some(from + place * channels + c, n);
-          const Choice larger = ~(v <= best) & (best == best);  // or the first NaN
-          best = larger ? v : best;
-          index = larger ? Choice{} + int32_t(place) : index;
-        });
-        store_some(y + at * channels + c, best, n);
-        store_indexes(where + at * channels + c, index, n);
+  const int64_t width = s.w;
+  for_outputs(batch, channels, s, [=](int64_t from, int64_t to, Places down, Places across) {
+    const int64_t first = down.first * width + across.first;
+    for_vectors(0, channels, [=](int64_t c, auto part) {
+      Vec best = part.load(x + from + first * channels + c);
+      Mask index = Mask{} + int32_t(first);
+      for_area(down, across, width, [&](int64_t place) {
+        const Vec v = part.load(x + from + place * channels + c);
+        const Mask larger = ~(v <= best) & (best == best);  // or the first NaN
+        best = larger ? v : best;
+        index = larger ? Mask{} + int32_t(place) : index;
       });
-    }
-  };
-  for_image_rows(batch, rows.out, cols.out, channels, rows.kernel * cols.kernel, row);
+      part.store(y + to + c, best);
+      store_indexes(part, where + to + c, index);
+    });
+  });
 }
 
 static void max_pool_gradient(int64_t batch, int64_t channels, const Window& s, const real* gy,
                               const int32_t* where, real* gx) {
   count_pool(batch, channels, s, sizeof(int32_t));
-  const Side rows = rows_of(s), cols = cols_of(s);
-  const auto row = [=](int64_t image, int64_t h, int64_t at) {
-    const Places down = covering(rows, h, 0);
-    const int64_t first = image * rows.out * cols.out * channels;
-    Places across{};
-    for (int64_t w = 0; w < cols.n; ++w, ++at) {
-      across = covering(cols, w, across.first);
-      const Choice here = Choice{} + int32_t(h * cols.n + w);
-      for_channels(channels, [=](int64_t c, auto n) {
-        Vec sum{};
-        for_area(down, across, cols.out, [&](int64_t place) {
-          const int64_t from = first + place * channels + c;
-          sum += load_indexes(where + from, n) == here ? load_some(gy + from, n) : Vec{};
-        });
-        store_some(gx + at * channels + c, sum, n);
-      });
-    }
-  };
-  for_image_rows(batch, rows.n, cols.n, channels, 1, row);
+  const int64_t width = s.out_w;
+  for_inputs(batch, channels, s,
+             [=](int64_t here, int64_t from, int64_t to, Places down, Places across) {
+               for_vectors(0, channels, [=](int64_t c, auto part) {
+                 Vec sum{};
+                 for_area(down, across, width, [&](int64_t place) {
+                   const int64_t at = from + place * channels + c;
+                   const Mask chosen = load_indexes(part, where + at) == Mask{} + int32_t(here);
+                   sum += chosen ? part.load(gy + at) : Vec{};
+                 });
+                 part.store(gx + to + c, sum);
+               });
+             });
 }
 
 // ---- The mean -----------------------------------------------------------------------------------
@@ -158,52 +162,40 @@ static void max_pool_gradient(int64_t batch, int64_t channels, const Window& s, 
 static void average_pool(int64_t batch, int64_t channels, const Window& s, const real* x, real* y,
                          bool count_padding) {
   count_pool(batch, channels, s, 0);
-  const Side rows = rows_of(s), cols = cols_of(s);
-  const auto row = [=](int64_t image, int64_t h, int64_t at) {
-    const Places down = covered(rows, h);
-    const real* from = x + image * rows.n * cols.n * channels;
-    for (int64_t w = 0; w < cols.out; ++w, ++at) {
-      const Places across = covered(cols, w);
-      const int64_t size = count_padding ? rows.kernel * cols.kernel : down.count * across.count;
-      const real share = 1 / real(size);
-      for_channels(channels, [=](int64_t c, auto n) {
-        Vec sum{};
-        for_area(down, across, cols.n,
-                 [&](int64_t place) { sum += load_some(from + place * channels + c, n); });
-        store_some(y + at * channels + c, sum * share, n);
-      });
-    }
-  };
-  for_image_rows(batch, rows.out, cols.out, channels, rows.kernel * cols.kernel, row);
+  const int64_t width = s.w, whole = s.kernel_h * s.kernel_w;
+  for_outputs(batch, channels, s, [=](int64_t from, int64_t to, Places down, Places across) {
+    const real share = 1 / real(count_padding ? whole : down.count * across.count);
+    for_vectors(0, channels, [=](int64_t c, auto part) {
+      Vec sum{};
+      for_area(down, across, width,
+               [&](int64_t place) { sum += part.load(x + from + place * channels + c); });
+      part.store(y + to + c, sum * share);
+    });
+  });
 }
 
 template <bool kCountPadding>
 static void average_gradient(int64_t batch, int64_t channels, const Window& s, const real* gy,
                              real* gx) {
   const Side rows = rows_of(s), cols = cols_of(s);
-  const real share = 1 / real(rows.kernel * cols.kernel);
-  const auto row = [=](int64_t image, int64_t h, int64_t at) {
-    const Places down = covering(rows, h, 0);
-    const real* from = gy + image * rows.out * cols.out * channels;
-    Places across{};
-    for (int64_t w = 0; w < cols.n; ++w, ++at) {
-      across = covering(cols, w, across.first);
-      for_channels(channels, [=](int64_t c, auto n) {
-        Vec sum{};
-        for_area(down, across, cols.out, [&](int64_t place) {
-          const Vec g = load_some(from + place * channels + c, n);
-          if constexpr (kCountPadding) {
-            sum += g * share;
-          } else {
-            const Places p = covered(rows, place / cols.out), q = covered(cols, place % cols.out);
-            sum += g / real(p.count * q.count);
-          }
-        });
-        store_some(gx + at * channels + c, sum, n);
-      });
-    }
-  };
-  for_image_rows(batch, rows.n, cols.n, channels, 1, row);
+  const real share = 1 / real(s.kernel_h * s.kernel_w);
+  for_inputs(batch, channels, s,
+             [=](int64_t, int64_t from, int64_t to, Places down, Places across) {
+               for_vectors(0, channels, [=](int64_t c, auto part) {
+                 Vec sum{};
+                 for_area(down, across, cols.out, [&](int64_t place) {
+                   const Vec g = part.load(gy + from + place * channels + c);
+                   if constexpr (kCountPadding) {
+                     sum += g * share;
+                   } else {
+                     const Places p = covered(rows, place / cols.out);
+                     const Places q = covered(cols, place % cols.out);
+                     sum += g / real(p.count * q.count);
+                   }
+                 });
+                 part.store(gx + to + c, sum);
+               });
+             });
 }
 
 static void average_pool_gradient(int64_t batch, int64_t channels, const Window& s, const real* gy,

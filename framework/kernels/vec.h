@@ -68,6 +68,7 @@ namespace {  // so that no two instruction sets share what is a member
 
 // How a loop body loads and stores: whole registers, and the last one, of n numbers.
 struct Whole {
+  static constexpr int64_t n = kWidth;
   [[gnu::always_inline]] Vec load(const real* from) const { return kernel::load(from); }
   [[gnu::always_inline]] void store(real* to, Vec v) const { kernel::store(to, v); }
   [[gnu::always_inline]] Vec or_else(Vec v, Vec) const { return v; }

@@ -7,6 +7,7 @@
 // every element that is written, and would be read again for each.
 #pragma once
 
+#include "base/memory.h"
 #include "base/parallel.h"
 #include "kernels/types.h"
 #include "kernels/vec.h"
@@ -22,6 +23,25 @@ static constexpr int64_t row_grain(int64_t n) {
   return std::max<int64_t>(1, kGrain / std::max<int64_t>(n, 1));
 }
 static constexpr int64_t bytes_of(int64_t reals) { return reals * int64_t(sizeof(real)); }
+
+// Memory for one piece of work, from the allocator that keeps it.
+struct Scratch {
+  size_t bytes;
+  real* data;
+  explicit Scratch(int64_t reals)
+      : bytes(size_t(bytes_of(reals))), data(static_cast<real*>(memory::allocate(bytes))) {}
+  Scratch(const Scratch&) = delete;
+  ~Scratch() { memory::release(data, bytes); }
+};
+
+// to = the sum of `parts` arrays of n numbers that lie behind each other, in order.
+static void sum_parts(int64_t parts, int64_t n, const real* from, real* to) {
+  for_vectors(0, n, [=](int64_t i, auto part) {
+    Vec sum = part.load(from + i);
+    for (int64_t p = 1; p < parts; ++p) sum += part.load(from + p * n + i);
+    part.store(to + i, sum);
+  });
+}
 
 // Calls f(i, part) for n elements, a register at a time (vec.h); one costs `flops` operations and
 // moves `reals` numbers.

@@ -5,20 +5,9 @@
 // same taps of the kernel. Both are described in one way, so that one loop serves both.
 #pragma once
 
-#include "base/memory.h"
 #include "kernels/walk.h"
 
 namespace kindling::kernel {
-
-// Memory for one piece of work, from the allocator that keeps it.
-struct Scratch {
-  size_t bytes;
-  real* data;
-  explicit Scratch(int64_t reals)
-      : bytes(size_t(bytes_of(reals))), data(static_cast<real*>(memory::allocate(bytes))) {}
-  Scratch(const Scratch&) = delete;
-  ~Scratch() { memory::release(data, bytes); }
-};
 
 // Pixels of the target that meet the same taps, and where each tap finds its pixel of the source.
 struct Phase {
@@ -34,6 +23,18 @@ struct Correlation {
   int64_t step_h, step_w;      // in the source, from one pixel of a phase to the next
   int64_t spread_h, spread_w;  // in the target
   std::vector<Phase> phases;
+
+  int64_t rows() const {  // of the phase that has most
+    int64_t most = 0;
+    for (const Phase& phase : phases) most = std::max(most, phase.rows);
+    return most;
+  }
+  // Rows of a phase, at least one, whose frame takes a good half of the second cache.
+  int64_t band() const {
+    const int64_t bytes = bytes_of(step_h * source_w * source_channels);
+    return std::clamp<int64_t>((1 << 18) / std::max<int64_t>(1, bytes), 1,
+                               std::max<int64_t>(1, rows()));
+  }
 };
 
 static Correlation forward(const Convolution& c) {

@@ -34,30 +34,30 @@ template <class Isa> [[gnu::always_inline]] inline float read(int64_t n, const f
   return total;
 }
 
-template <class Isa> [[gnu::always_inline]] inline void copy(int64_t n, const float* x, float* y) {
-  using V = typename Isa::V;
-  constexpr int64_t kLanes = sizeof(V) / 4;
+// f(i) for every vector, of which i is the first element.
+template <class Isa, class F> [[gnu::always_inline]] inline void each_vector(int64_t n, F f) {
+  constexpr int64_t kLanes = sizeof(typename Isa::V) / 4;
   for (int64_t i = 0; i < n; i += 4 * kLanes) {
 #pragma GCC unroll 4
-    for (int64_t j = i; j < i + 4 * kLanes; j += kLanes) {
-      *reinterpret_cast<V*>(y + j) = *reinterpret_cast<const V*>(x + j);
-    }
+    for (int64_t j = i; j < i + 4 * kLanes; j += kLanes) f(j);
     as_written();
   }
 }
-
+template <class Isa> [[gnu::always_inline]] inline void copy(int64_t n, const float* x, float* y) {
+  using V = typename Isa::V;
+  each_vector<Isa>(
+      n, [=](int64_t i) __attribute__((always_inline)) {
+        *reinterpret_cast<V*>(y + i) = *reinterpret_cast<const V*>(x + i);
+      });
+}
 template <class Isa>
 [[gnu::always_inline]] inline void triad(int64_t n, const float* x, const float* z, float* y) {
   using V = typename Isa::V;
-  constexpr int64_t kLanes = sizeof(V) / 4;
-  for (int64_t i = 0; i < n; i += 4 * kLanes) {
-#pragma GCC unroll 4
-    for (int64_t j = i; j < i + 4 * kLanes; j += kLanes) {
-      *reinterpret_cast<V*>(y + j) =
-          *reinterpret_cast<const V*>(x + j) + 3 * *reinterpret_cast<const V*>(z + j);
-    }
-    as_written();
-  }
+  each_vector<Isa>(
+      n, [=](int64_t i) __attribute__((always_inline)) {
+        *reinterpret_cast<V*>(y + i) =
+            *reinterpret_cast<const V*>(x + i) + 3 * *reinterpret_cast<const V*>(z + i);
+      });
 }
 
 constexpr Bandwidth kScalar = {

@@ -91,6 +91,22 @@ void check(const Convolution& p, std::span<float> result, double terms, const st
   std::ranges::fill(result, std::numeric_limits<float>::quiet_NaN());
 }
 
+void ours(const Convolution& p) {
+  const kindling::Convolution shape{
+      p.N,
+      p.C,
+      p.O,
+      p.groups,
+      {p.H, p.W, p.out(p.H), p.out(p.W), p.k, p.k, p.stride, p.stride, p.pad, p.pad, 1, 1}};
+  switch (p.direction) {
+    case Convolution::forward: return kernels().conv(shape, p.x, p.weight, nullptr, p.y);
+    case Convolution::backward_data:
+      return kernels().conv_input_gradient(shape, p.y, p.weight, p.x);
+    case Convolution::backward_weight:
+      return kernels().conv_weight_gradient(shape, p.y, p.x, p.weight);
+  }
+}
+
 void race(Bench& bench, const std::string& name, Convolution p) {
   Tensor x = noise({p.N, p.H, p.W, p.C}, 1), w = noise({p.O, p.k, p.k, p.C / p.groups}, 2);
   Tensor y = noise({p.N, p.out(p.H), p.out(p.W), p.O}, 3);
@@ -99,8 +115,8 @@ void race(Bench& bench, const std::string& name, Convolution p) {
                          : p.direction == Convolution::backward_data ? x
                                                                      : w;
   const double products = double(y.size()) * p.k * p.k * p.C / p.groups;
-  // Ours, once there is one, goes in front: {"ours", [&] { ... }}.
-  const std::vector<Contender> contenders = bench.peers(p);
+  std::vector<Contender> contenders = bench.peers(p);
+  contenders.insert(contenders.begin(), {"ours", [p] { ours(p); }});
   bench.race({.kind = "conv",
               .name = name,
               .work = 2 * products,

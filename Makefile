@@ -47,7 +47,7 @@ export TSAN_OPTIONS ?= allocator_may_return_null=1
 DEPS     := g++ pkg-config libfmt-dev libstb-dev libjansson-dev zlib1g-dev catch2 \
             dataset-fashion-mnist curl
 DEPS_DEV := clang clang-format libclang-rt-dev g++-aarch64-linux-gnu qemu-user librsvg2-bin \
-            graphviz
+            graphviz strace
 
 package       = $(shell pkg-config $(1) 2>/dev/null)
 PACKAGE_FLAGS := $(call package,--cflags fmt zlib jansson stb)

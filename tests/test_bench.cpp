@@ -176,3 +176,22 @@ TEST_CASE("bench: a peer takes turns, and a wrong product is an error") {
   CHECK(wrong.code == 1);
   CHECK_THAT(wrong.output, ContainsSubstring("error: gemm square_NN_1_64_64_64: slow: "));
 }
+
+#if !defined(KINDLING_ASAN) && !defined(__SANITIZE_THREAD__)  // which have allocators of their own
+TEST_CASE("training asks the system for nothing once it has begun", "[bench][memory]") {
+  if (!has_program("strace")) return skip("strace is not installed: run make deps-dev");
+  const TempFolder temp;
+  const auto trace = temp.path() / "trace";
+  const CommandResult run = run_bench("BENCH=steady strace -f -o " + trace.string() +
+                                      " -e trace=mmap,mremap,munmap,brk,madvise,write");
+  REQUIRE(run.code == 0);
+  CHECK_THAT(run.output, ContainsSubstring("faults of a step: median 0,"));
+  std::string text = kindling::read_file(trace);
+  REQUIRE_THAT(text, ContainsSubstring("mmap(") && ContainsSubstring("\"step 10\\n"));
+  text = text.substr(text.find("\"step 10\\n"));
+  text = text.substr(0, text.find("\"step 110\\n"));
+  for (const char* call : {"mmap(", "mremap(", "munmap(", "brk(", "madvise("}) {
+    CHECK_THAT(text, !ContainsSubstring(call));
+  }
+}
+#endif

@@ -9,7 +9,8 @@
 #pragma once
 
 #include "kernels/depthwise.h"
-#include "kernels/gemm.h"
+#include "kernels/few_channels.h"
+#include "kernels/winograd.h"
 
 namespace kindling::kernel {
 
@@ -153,85 +154,6 @@ static Convolution folded(Convolution c) {
   return c;
 }
 
-// ---- Images of few channels ---------------------------------------------------------------------
-// A window's row of them is shorter than a vector, which would be left half empty. So the gradient
-// of the weights lays the windows out after all, a band of pixels at a time, which stays in the
-// cache; that of the input is added up from products with the whole kernel.
-
-static bool few_channels(const Convolution& c) {
-  return c.groups == 1 && c.window.dilation_w == 1 && c.window.kernel_w * c.in < kWidth;
-}
-
-// The windows of `rows` rows of pixels, each K = kernel_h kernel_w in numbers long.
-struct Patches {
-  int64_t K, stride;  // from one to the next
-  Scratch data;
-  Patches(const Convolution& c, int64_t rows)
-      : K(c.window.kernel_h * c.window.kernel_w * c.in),
-        stride(ceil_div(K, kWidth) * kWidth + kWidth),
-        data(rows * c.window.out_w * stride) {}
-
-  // From a frame, a vector longer than it is. Copies whole vectors: what is too much, the next row
-  // of the window, or the next window, covers.
-  void lay_out(const Convolution& c, const real* frame, int64_t pitch, int64_t rows) const {
-    const Window& w = c.window;
-    real* to = data.data;
-    for (int64_t r = 0; r < rows; ++r) {
-      const real* from = frame + r * w.stride_h * pitch;
-      for (int64_t p = 0; p < w.out_w; ++p, from += w.stride_w * c.in, to += stride) {
-        for (int64_t k = 0; k < w.kernel_h; ++k) {
-          store(to + k * w.kernel_w * c.in, load(from + k * w.dilation_h * pitch));
-        }
-      }
-    }
-  }
-};
-
-// Each pixel of gy times the whole kernel, a row of which covers kernel_w pixels beside each other.
-static void input_gradient_of_few(const Convolution& c, const real* gy, const real* weight,
-                                  real* gx) {
-  const Window& w = c.window;
-  const int64_t row = w.kernel_w * c.in, K = w.kernel_h * row;
-  const Frame frame = frame_of(forward(c), 0, w.out_h);
-  const int64_t pitch = (frame.right - frame.left) * c.in;
-  const int64_t band =
-      std::clamp<int64_t>((1 << 15) / std::max<int64_t>(1, w.out_w * K), 1, w.out_h);
-  parallel_for(c.batch, 1, [&](int64_t n, int64_t stop) {
-    const Scratch products(band * w.out_w * K), sums(frame.reals(c.in));
-    for (; n < stop; ++n) {
-      std::fill_n(sums.data, frame.reals(c.in), real(0));
-      for (int64_t begin = 0; begin < w.out_h; begin += band) {
-        const int64_t rows = std::min(band, w.out_h - begin);
-        piece({gy + (n * w.out_h + begin) * w.out_w * c.out, rows * w.out_w, c.out, c.out, 1},
-              {weight, c.out, K, K, 1}, products.data, K, {}, false);
-        const real* from = products.data;
-        for (int64_t r = begin; r < begin + rows; ++r) {
-          real* to = sums.data + r * w.stride_h * pitch;
-          for (int64_t p = 0; p < w.out_w; ++p, to += w.stride_w * c.in) {
-            for (int64_t k = 0; k < w.kernel_h; ++k) {
-              real* place = to + k * w.dilation_h * pitch;
-              for (int64_t j = 0; j < row; j += kWidth) {
-                const int64_t count = std::min(kWidth, row - j);
-                store_first(place + j, load_first(place + j, count) + load_first(from + j, count),
-                            count);
-              }
-              from += row;
-            }
-          }
-        }
-      }
-      real* to = gx + n * w.h * w.w * c.in;
-      const int64_t left = std::max<int64_t>(0, frame.left), right = std::min(w.w, frame.right);
-      for (int64_t y = 0; y < w.h; ++y, to += w.w * c.in) {
-        std::fill_n(to, w.w * c.in, real(0));
-        if (y < frame.top || y >= frame.bottom || left >= right) continue;
-        std::copy_n(sums.data + (y - frame.top) * pitch + (left - frame.left) * c.in,
-                    (right - left) * c.in, to + left * c.in);
-      }
-    }
-  });
-}
-
 // The product gy^T x over pixels. B is the frame, whose rows begin at each pixel's window: each row
 // of the kernel has its own product, with kernel_w in columns. Few channels make one product with
 // the patches. Pixels are summed in blocks of rows, or of whole small images; images are shared out
@@ -267,12 +189,14 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
           const int64_t end = std::min(w.out_h, begin + band);
           const Frame frame = frame_of(map, begin, end);
           const int64_t pitch = (frame.right - frame.left) * c.in, frame_size = frame.reals(c.in);
-          const Scratch frames(here * frame_size + kWidth);  // a vector may reach further
-          std::fill_n(frames.data + here * frame_size, kWidth, real(0));
+          const Scratch around(here * frame_size + 2 * kWidth);  // vectors may reach over an end
+          real* const frames = around.data + kWidth;
+          std::fill_n(around.data, kWidth, real(0));
+          std::fill_n(frames + here * frame_size, kWidth, real(0));
           const Patches patches(c, few ? end - begin : 0);
           a_at.clear(), b_at.clear();
           for (int64_t m = 0; m < here; ++m) {
-            real* to = frames.data + m * frame_size;
+            real* to = frames + m * frame_size;
             frame.copy(x + (n + m) * w.h * w.w * c.in, w.h, w.w, c.in, to);
             if (few) patches.lay_out(c, to, pitch, end - begin);
             for (int64_t r = begin; r < end; ++r) {
@@ -294,8 +218,8 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
                       .rows = std::min(part, out - first),
                       .tall = true};
           for (int64_t k = 0; k < K / columns; ++k) {
-            const real* b = frames.data + k / runs * w.dilation_h * pitch +
-                            k % runs * w.dilation_w * c.in + g * in;
+            const real* b =
+                frames + k / runs * w.dilation_h * pitch + k % runs * w.dilation_w * c.in + g * in;
             if (few) b = patches.data.data;
             real* sum = sums.data + n0 / share * size + (g * out + first) * K + k * columns;
             for_groups(columns, w.out_w * int64_t(a_at.size()), std::min(kMaxVectors, 3),
@@ -336,8 +260,11 @@ static void conv(const Convolution& shape, const real* x, const real* weight, co
       depthwise(c, x, weight, bias, y);
     } else if (is_pointwise(c)) {
       gemm({x, pixels, c.in, c.in, 1}, {weight, c.in, c.out, 1, c.in}, y, c.out, {.bias = bias});
+    } else if (c.in == 1 && 2 * c.out <= kWidth && c.window.stride_w * c.window.dilation_w == 1) {
+      conv_of_one(c, x, weight, bias, y);
     } else {
-      correlate(c, forward(c), x, {weight, c.in / c.groups, c.out / c.groups, 1, K}, bias, y);
+      (suits_winograd(c) ? winograd : correlate)(
+          c, forward(c), x, {weight, c.in / c.groups, c.out / c.groups, 1, K}, bias, y);
     }
   });
 }
@@ -352,7 +279,8 @@ static void conv_input_gradient(const Convolution& shape, const real* gy, const 
     } else if (c.groups == 1 && c.window.dilation_w == 1 && 2 * c.in < kWidth) {
       input_gradient_of_few(c, gy, weight, gx);
     } else {
-      correlate(c, backward(c), gy, {weight, c.out / c.groups, c.in / c.groups, K, 1}, nullptr, gx);
+      (suits_winograd(c) ? winograd : correlate)(
+          c, backward(c), gy, {weight, c.out / c.groups, c.in / c.groups, K, 1}, nullptr, gx);
     }
   });
 }
@@ -365,7 +293,7 @@ static void conv_weight_gradient(const Convolution& shape, const real* gy, const
     } else if (is_pointwise(c)) {
       gemm({gy, c.out, pixels, 1, c.out}, {x, pixels, c.in, c.in, 1}, gw, c.in, {});
     } else {
-      weight_gradient(c, gy, x, gw);
+      (suits_winograd(c) ? winograd_weight_gradient : weight_gradient)(c, gy, x, gw);
     }
   });
 }

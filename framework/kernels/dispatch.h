@@ -44,8 +44,6 @@ struct Kernels {
   decltype(&reference::conv_weight_gradient) conv_weight_gradient;
   decltype(&reference::max_pool) max_pool;
   decltype(&reference::max_pool_gradient) max_pool_gradient;
-  decltype(&reference::average_pool) average_pool;
-  decltype(&reference::average_pool_gradient) average_pool_gradient;
   decltype(&reference::sgd) sgd;
   decltype(&reference::adam) adam;
   decltype(&reference::rmsprop) rmsprop;

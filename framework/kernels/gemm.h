@@ -14,9 +14,10 @@
 
 namespace kindling::kernel {
 
-// A tile of V vectors has as many rows as leave registers for a row of B and a number of A.
+// A tile of V vectors has as many rows as fill three quarters of the registers, up to twelve; the
+// others are for a row of B and a number of A.
 inline constexpr int kMaxVectors = Isa::kRegisters >= 32 ? 4 : 2;
-constexpr int tile_rows(int V) { return std::min(8, (Isa::kRegisters - 1 - V) / V); }
+constexpr int tile_rows(int V) { return std::min(12, Isa::kRegisters * 3 / 4 / V); }
 inline constexpr int64_t kPrefetched = 8;  // lines that a tile asks for in 16 steps
 
 // What a tile is told. Strides are in numbers.
@@ -40,36 +41,38 @@ struct Tile {
   int64_t ahead_inner = 0, ahead_outer = 0;
 };
 
-// kWhole: it has all its rows and its last vector is full. Rows past the last read that one again,
-// and what they sum is dropped: so nothing outside A is read.
+// kWhole: it has all its rows, three of which share a pointer. Otherwise those past the last read
+// that one again, and what they sum is dropped: so nothing outside A is read.
 template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void tile(const Tile& t) {
   static_assert(R * V + V + 1 <= Isa::kRegisters,
                 "the tile, a row of B and a number of A must stay in registers");
-  const real* row[R] = {t.a};
-#pragma GCC unroll 8
-  for (int r = 1; r < R; ++r) row[r] = row[r - 1] + (kWhole || r < t.rows ? t.row_stride : 0);
+  constexpr int kShare = kWhole ? 3 : 1, kPointers = (R + kShare - 1) / kShare;
   Vec sum[R][V];  // in registers, since the loops over them unroll: those have no index
 #pragma GCC unroll 4
   for (int v = 0; v < V; ++v) {
     Vec first{};
     if (const real* bias = t.bias) {
       bias += v * kWidth;
-      first = kWhole || v < V - 1 ? load(bias) : load_first(bias, t.last);
+      first = v < V - 1 ? load(bias) : load_first(bias, t.last);
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int r = 0; r < R; ++r) sum[r][v] = first;
   }
   const real *b = t.b, *ahead = t.ahead;
-  const int64_t b_stride = t.b_stride, step = t.step;
+  const int64_t b_stride = t.b_stride, step = t.step, row_stride = t.row_stride;
   real* packed = t.packed;
   for (int64_t s = 0; s < t.segment_count; ++s) {
-    int64_t at = t.segments[s];
+    const real* row[kPointers] = {t.a + t.segments[s]};
+#pragma GCC unroll 16
+    for (int i = 1; i < kPointers; ++i) {
+      row[i] = row[i - 1] + (kWhole || i < t.rows ? kShare * row_stride : 0);
+    }
     if (t.b_segments) b = t.b + t.b_segments[s];
     for (int64_t left = t.depth; left > 0;) {
       int64_t steps = std::min<int64_t>(left, 16);
       left -= steps;
 #pragma GCC unroll 1
-      for (; steps > 0; --steps, at += step, b += b_stride) {
+      for (; steps > 0; --steps, b += b_stride) {
         Vec line[V];
 #pragma GCC unroll 4
         for (int v = 0; v < V; ++v) line[v] = load(b + v * kWidth);
@@ -78,12 +81,14 @@ template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void t
           for (int v = 0; v < V; ++v) store(packed + v * kWidth, line[v]);
           packed += V * kWidth;
         }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int r = 0; r < R; ++r) {
-          const Vec x = all(row[r][at]);
+          const Vec x = all(row[r / kShare][r % kShare * row_stride]);
 #pragma GCC unroll 4
           for (int v = 0; v < V; ++v) sum[r][v] += x * line[v];
         }
+#pragma GCC unroll 16
+        for (int i = 0; i < kPointers; ++i) row[i] += step;
       }
       if (left == 0) break;
       const real* next = ahead;
@@ -93,13 +98,13 @@ template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void t
     }
   }
   real* to = t.c;
-#pragma GCC unroll 8
+#pragma GCC unroll 16
   for (int r = 0; r < R; ++r, to += t.c_stride) {
     if (!kWhole && r == t.rows) return;
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       real* place = to + v * kWidth;
-      if (kWhole || v < V - 1) {
+      if (v < V - 1 || t.last == kWidth) {
         store(place, t.accumulate ? sum[r][v] + load(place) : sum[r][v]);
       } else {
         if (t.accumulate) sum[r][v] += load_first(place, t.last);
@@ -138,13 +143,14 @@ static void finish(const Block& block, int64_t first, int64_t rows) {
 }
 
 template <int V> static void run(const Block& block) {
-  constexpr int R = tile_rows(V);
+  constexpr int R = tile_rows(V), kFew = std::min(R, 8);  // rows, and where fewer are left
   Tile t = block.tile;
   const int64_t last = block.cols - (block.panels * V - 1) * kWidth;
   int64_t panel_step = block.panel_step;
   bool pack = block.packed;
-  for (int64_t i = 0; i < block.rows; i += R) {
-    t.rows = std::min<int64_t>(R, block.rows - i);
+  for (int64_t i = 0; i < block.rows; i += t.rows) {
+    const int64_t left = block.rows - i;
+    t.rows = left > R && left <= 2 * kFew ? kFew : std::min<int64_t>(R, left);
     t.a = block.tile.a + i * t.row_stride, t.c = block.tile.c + i * t.c_stride;
     t.bias = block.tile.bias, t.packed = block.packed;
     const real* b = t.b;
@@ -161,13 +167,14 @@ template <int V> static void run(const Block& block) {
         for (int v = 0; v < V; ++v) __builtin_prefetch(t.c + r * t.c_stride + v * kWidth, 1);
       }
       t.last = p == block.panels - 1 ? last : kWidth;
-      const bool whole = t.rows == R && t.last == kWidth;
-      if (whole) {
+      if (t.rows == R) {
         pack ? tile<R, V, true, true>(t) : tile<R, V, true, false>(t);
       } else if (pack) {
         tile<R, V, false, true>(t);
+      } else if (t.rows > kFew) {
+        tile<R, V, false, false>(t);
       } else {
-        t.rows <= R / 2 ? tile<R / 2, V, false, false>(t) : tile<R, V, false, false>(t);
+        t.rows > kFew / 2 ? tile<kFew, V, false, false>(t) : tile<kFew / 2, V, false, false>(t);
       }
       t.b += panel_step, t.c += V * kWidth;
       if (t.bias) t.bias += V * kWidth;

@@ -92,11 +92,6 @@ void max_pool(int64_t batch, int64_t channels, const Window& window, const real*
               int32_t* where);
 void max_pool_gradient(int64_t batch, int64_t channels, const Window& window, const real* gy,
                        const int32_t* where, real* gx);
-// The mean of each window: padding counts as zeros, or is left out.
-void average_pool(int64_t batch, int64_t channels, const Window& window, const real* x, real* y,
-                  bool count_padding);
-void average_pool_gradient(int64_t batch, int64_t channels, const Window& window, const real* gy,
-                           real* gx, bool count_padding);
 
 // ---- Optimizers ---------------------------------------------------------------------------------
 

@@ -52,13 +52,6 @@ template <class F> void for_pooled(int64_t batch, int64_t channels, const Window
   }
 }
 
-// How many numbers the mean is taken of.
-double window_size(const Window& s, int64_t h, int64_t w, bool count_padding) {
-  int64_t inside = 0;
-  for_places(s, h, w, [&](int64_t, int64_t, int64_t) { ++inside; });
-  return double(count_padding ? s.kernel_h * s.kernel_w : inside);
-}
-
 int64_t y_elements(const Convolution& a) {
   return a.batch * a.window.out_h * a.window.out_w * a.out;
 }
@@ -116,29 +109,6 @@ void max_pool_gradient(int64_t batch, int64_t channels, const Window& s, const r
   std::vector<double> sums(size_t(x_elements(batch, channels, s)), 0);
   for_pooled(batch, channels, s, [&](int64_t n, int64_t, int64_t, int64_t c, int64_t at) {
     sums[size_t((n * s.h * s.w + where[at]) * channels + c)] += double(gy[at]);
-  });
-  round_to(gx, sums);
-}
-
-void average_pool(int64_t batch, int64_t channels, const Window& s, const real* x, real* y,
-                  bool count_padding) {
-  for_pooled(batch, channels, s, [&](int64_t n, int64_t h, int64_t w, int64_t c, int64_t at) {
-    double sum = 0;
-    for_places(s, h, w, [&](int64_t, int64_t, int64_t place) {
-      sum += double(x[(n * s.h * s.w + place) * channels + c]);
-    });
-    y[at] = real(sum / window_size(s, h, w, count_padding));
-  });
-}
-
-void average_pool_gradient(int64_t batch, int64_t channels, const Window& s, const real* gy,
-                           real* gx, bool count_padding) {
-  std::vector<double> sums(size_t(x_elements(batch, channels, s)), 0);
-  for_pooled(batch, channels, s, [&](int64_t n, int64_t h, int64_t w, int64_t c, int64_t at) {
-    const double share = double(gy[at]) / window_size(s, h, w, count_padding);
-    for_places(s, h, w, [&](int64_t, int64_t, int64_t place) {
-      sums[size_t((n * s.h * s.w + place) * channels + c)] += share;
-    });
   });
   round_to(gx, sums);
 }

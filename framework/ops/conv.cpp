@@ -95,18 +95,33 @@ Tensor max_pool2d(const Tensor& x, const PoolOptions& options) {
       });
 }
 
+// A depthwise convolution with equal weights.
 Tensor average_pool2d(const Tensor& x, const PoolOptions& options) {
   const Window window = window_over("average_pool2d", x, options);
-  const int64_t batch = x.dim(0), channels = x.dim(3);
-  const bool count_padding = options.count_padding;
-  return record(
-      "average_pool2d", {shape_only(x)}, {batch, window.out_h, window.out_w, channels},
-      [&](real* y) { kernels().average_pool(batch, channels, window, x.data(), y, count_padding); },
-      [batch, channels, window, count_padding](const Tensor& gy, Grads& g) {
+  const int64_t channels = x.dim(3), taps = options.kernel * options.kernel;
+  const Convolution convolution{x.dim(0), channels, channels, channels, window};
+  const Tensor weight = full({channels, taps}, 1.0 / double(taps));
+  const Tensor y = record(
+      "average_pool2d", {shape_only(x)}, {x.dim(0), window.out_h, window.out_w, channels},
+      [&](real* to) { kernels().conv(convolution, x.data(), weight.data(), nullptr, to); },
+      [convolution, weight](const Tensor& gy, Grads& g) {
         g.add(0, [&](real* gx) {
-          kernels().average_pool_gradient(batch, channels, window, gy.data(), gx, count_padding);
+          kernels().conv_input_gradient(convolution, gy.data(), weight.data(), gx);
         });
       });
+  if (options.count_padding || options.padding == 0) return y;
+  // Windows that reach over the edge have fewer pixels to share.
+  const auto inside = [&](int64_t o, int64_t n) {
+    const int64_t first = o * window.stride_h - options.padding;
+    return std::min(n, first + options.kernel) - std::max<int64_t>(0, first);
+  };
+  Tensor share({1, window.out_h, window.out_w, 1});
+  real* const to = share.mutable_data();
+  for (int64_t i = 0; i < share.size(); ++i) {
+    const int64_t rows = inside(i / window.out_w, window.h);
+    to[i] = real(taps) / real(rows * inside(i % window.out_w, window.w));
+  }
+  return y * share;
 }
 
 Tensor global_average_pool(const Tensor& x) {

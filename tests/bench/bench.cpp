@@ -6,6 +6,7 @@
 //   PEERS=1    takes turns with other libraries
 //   SAVE=1     puts the lines into tests/bench/results/<processor>.tsv
 //   BENCH_ROUNDS=9
+//   BENCH=steady                              trains, for a trace of what it asks of the system
 // Prints lines of the columns in report.h, comments begin with #. Page: docs/contributing.md
 #include <fmt/core.h>
 
@@ -55,6 +56,7 @@ void run() {
     fmt::print("{:.3f}\n", bench::training_memory(asked("FILTER")));
     return;
   }
+  if (part == "steady") return bench::steady();
   if (!part.empty() && !parts.count(part)) {
     throw UsageError(fmt::format("BENCH={}: there are {}", part, joined(order)));
   }

@@ -108,6 +108,7 @@ void graph(Bench&);
 
 // For `train`: what a fresh process is asked to print.
 double training_memory(const std::string& model);
+void steady();
 
 // The processors this process may use when it starts. One thread is pinned to the last of them,
 // several to one each.

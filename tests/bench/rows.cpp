@@ -38,6 +38,7 @@ template <Tensor (*f)(const Tensor&)> Tensor of_one(const Inputs& x) { return f(
 template <Tensor (*f)(const Tensor&, const Tensor&)> Tensor of_two(const Inputs& x) {
   return f(x[0], x[1]);
 }
+Tensor max_pool_of(const Inputs& x) { return max_pool2d(x[0], {2}); }
 Tensor softmax_of(const Inputs& x) { return softmax(x[0]); }
 Tensor layer_norm_of(const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }
 
@@ -58,6 +59,7 @@ const std::vector<Operation>& operations() {
       {"add_4160x768", {kTokens, kTokens}, of_two<add>, 3, 6},
       {"add_64M", {kLarge, kLarge}, of_two<add>, 3, 6},
       {"bias_4160x768", {kTokens, {768}}, of_two<add>, 2, 4},
+      {"maxpool2_64x32x32x32", {{64, 32, 32, 32}}, max_pool_of, 1.5, 3},
       {"cross_entropy_64x10", {{64, 10}}, losses, 1, 3},
       {"cross_entropy_2048x8192", {{2048, 8192}}, losses, 1, 3},
       {"embedding_4096_of_8192x256", {{8192, 256}}, embed, 1, 3},  // half of the rows

@@ -1,5 +1,7 @@
 // Whole training steps: zero_grad, forward, backward, optimizer; and the memory they take. Models,
 // batches, losses and optimizers are those of peers/torch_peer.py.
+#include <sys/resource.h>
+
 #include <filesystem>
 
 #include "bench/race.h"
@@ -44,6 +46,30 @@ Step mlp_step() {
                  {.rate = 0.05, .momentum = 0.9}, classify({128, 784}));
 }
 
+// The 61,706 parameters of LeCun et al. (1998) as they are trained today, with ReLU and maxima.
+Sequential lenet() {
+  Random random(1);
+  return Sequential{Conv2d(1, 6, 5, {.padding = 2}, random),
+                    Activation(relu),
+                    MaxPool2d({2}),
+                    Conv2d(6, 16, 5, {}, random),
+                    Activation(relu),
+                    MaxPool2d({2}),
+                    Flatten(),
+                    Linear({5, 5, 16}, 120, random),
+                    Activation(relu),
+                    Linear(120, 84, random),
+                    Activation(relu),
+                    Linear(84, 10, random)};
+}
+constexpr double kLenetFirst = 128.0 * 28 * 28 * 25 * 6;
+constexpr double kLenet =
+    kLenetFirst + 128.0 * (10 * 10 * 150 * 16 + 400 * 120 + 120 * 84 + 84 * 10);
+
+Step lenet_step() {
+  return step_of(lenet(), {.rate = 0.05, .momentum = 0.9}, classify({128, 28, 28, 1}));
+}
+
 struct Model {
   const char* name;
   Step (*make)();
@@ -52,6 +78,7 @@ struct Model {
 constexpr Model kModels[] = {
     {"xor", xor_step, 4 * (2 * 2 + 2), 4 * 2 * 2},
     {"mlp", mlp_step, 128.0 * (784 * 256 + 256 * 128 + 128 * 10), 128.0 * 784 * 256},
+    {"lenet", lenet_step, kLenet, kLenetFirst},
 };
 
 // Of a fresh process, because what this one has freed would be used again.
@@ -81,6 +108,35 @@ double training_memory(const std::string& name) {
     for (int i = 0; i < 50; ++i) step();
   }
   return peak_memory() - before;
+}
+
+// Training of lenet with the loader running. Prints when step 10 and step 110 are done, and how
+// many times between them a page had to be fetched from the system: a trace of its calls may lie
+// beside it.
+void steady() {
+  Images images;
+  images.name = "noise", images.image = {28, 28, 1}, images.classes.resize(10);
+  for (int32_t i = 0; i < 1280; ++i) images.labels.push_back(i * 7 % 10);
+  for (int64_t i = 0; i < 1280 * 28 * 28; ++i) images.bytes.push_back(uint8_t(i * 31));
+  const ImageSet set(std::move(images));
+  Loader loader(set, {.batch = 128});
+  Sequential model = lenet();
+  Sgd optimizer(model, {.rate = 0.01});
+  std::vector<int64_t> faults;
+  for (int64_t done = 0; done < 110;) {
+    std::optional<Batch> batch = loader.next();
+    if (!batch) continue;
+    rusage before{}, after{};
+    getrusage(RUSAGE_SELF, &before);
+    optimizer.zero_grad();
+    cross_entropy(model(batch->x), batch->labels).backward();
+    optimizer.step();
+    getrusage(RUSAGE_SELF, &after);
+    if (done >= 10) faults.push_back(after.ru_minflt - before.ru_minflt);
+    if (++done % 100 == 10) fmt::print("step {}\n", done), std::fflush(stdout);
+  }
+  std::ranges::sort(faults);
+  fmt::print("faults of a step: median {}, most {}\n", faults[50], faults.back());
 }
 
 void train(Bench& bench) {

@@ -3,10 +3,10 @@
 #pragma once
 
 // clang-format off
-#include "base/file.h"
-#include "autograd/profile.h"
-#include "autograd/graphviz.h"
 #include "nn/layers.h"
 #include "data/idx.h"
+#include "io/file.h"
+#include "io/graphviz.h"
 #include "io/safetensors.h"
+#include "train/profile.h"
 #include "train/trainer.h"

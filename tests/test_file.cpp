@@ -1,5 +1,5 @@
 // Tests of framework/base/file: whole or not at all.
-#include "base/file.h"
+#include "io/file.h"
 
 #include <filesystem>
 

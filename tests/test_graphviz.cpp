@@ -1,5 +1,5 @@
 // Tests of framework/autograd/graphviz: what is drawn, once, and how it is written.
-#include "autograd/graphviz.h"
+#include "io/graphviz.h"
 
 #include <algorithm>
 #include <cstdlib>

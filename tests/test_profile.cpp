@@ -1,5 +1,5 @@
 // Tests of framework/autograd/profile: what is counted, and to whom.
-#include "autograd/profile.h"
+#include "train/profile.h"
 
 #include <chrono>
 #include <sstream>

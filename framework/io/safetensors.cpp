@@ -8,7 +8,7 @@
 #include <fstream>
 #include <list>
 
-#include "base/file.h"
+#include "io/file.h"
 
 namespace kindling {
 namespace {

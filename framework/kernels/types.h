@@ -116,7 +116,7 @@ struct Cost {
   int64_t flops = 0, bytes = 0;
 };
 
-// Where kernels add what they do; null unless somebody measures (autograd/profile.h).
+// Where kernels add what they do; null unless somebody measures (train/profile.h).
 extern constinit thread_local Cost* running_cost;
 
 inline void count_cost(int64_t flops, int64_t bytes) {

@@ -6,9 +6,9 @@
 
 #include <charconv>
 
-#include "autograd/profile.h"
 #include "base/parallel.h"
 #include "kernels/dispatch.h"
+#include "train/profile.h"
 
 namespace kindling {
 namespace {

@@ -8,8 +8,8 @@
 #include <fstream>
 #include <sstream>
 
-#include "base/file.h"
 #include "base/parallel.h"
+#include "io/file.h"
 #include "kernels/dispatch.h"
 
 namespace kindling {

@@ -1,7 +1,7 @@
 // The training loop. Page: docs/02-perceptron.md
 #include "train/trainer.h"
 
-#include "autograd/graphviz.h"
+#include "io/graphviz.h"
 
 namespace kindling {
 

@@ -1,5 +1,5 @@
 // Charts as SVG files, the same bytes for the same arguments; later lessons draw with this, too.
-// Write them with write_file (base/file.h). Page: docs/01-graph.md
+// Write them with write_file (io/file.h). Page: docs/01-graph.md
 #pragma once
 
 #include <fmt/format.h>

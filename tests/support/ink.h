@@ -2,7 +2,7 @@
 #pragma once
 #include <stb/stb_image.h>
 
-#include "base/file.h"
+#include "io/file.h"
 #include "support/catch.h"
 #include "support/command.h"
 

@@ -1,7 +1,7 @@
 // Drawing the graph. Page: docs/autograd.md
-#include "autograd/graphviz.h"
+#include "io/graphviz.h"
 
-#include "base/file.h"
+#include "io/file.h"
 
 namespace kindling {
 

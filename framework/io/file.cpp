@@ -1,5 +1,5 @@
 // Writing that survives a power cut. Page: docs/files.md
-#include "base/file.h"
+#include "io/file.h"
 
 #include <fcntl.h>
 #include <unistd.h>

@@ -44,6 +44,8 @@ struct Kernels {
   decltype(&reference::conv_weight_gradient) conv_weight_gradient;
   decltype(&reference::max_pool) max_pool;
   decltype(&reference::max_pool_gradient) max_pool_gradient;
+  decltype(&reference::attention) attention;
+  decltype(&reference::attention_gradient) attention_gradient;
   decltype(&reference::sgd) sgd;
   decltype(&reference::adam) adam;
   decltype(&reference::rmsprop) rmsprop;

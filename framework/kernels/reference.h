@@ -93,6 +93,18 @@ void max_pool(int64_t batch, int64_t channels, const Window& window, const real*
 void max_pool_gradient(int64_t batch, int64_t channels, const Window& window, const real* gy,
                        const int32_t* where, real* gx);
 
+// ---- Attention ----------------------------------------------------------------------------------
+
+// y = softmax(q k^T / sqrt(width) + bias) v, where keys that are not allowed, or come after the
+// query when it is causal, have the probability 0, and so have all where none is left. Keeps the
+// logarithm of each row's sum of exponentials, [batch, heads, queries]; 0 where that is empty.
+void attention(const Attention& a, const real* q, const real* k, const real* v, real* y,
+               real* log_sum);
+// gq, gk and gv lie as q, k and v do; each may be null. gbias (null or as the bias) is added to.
+void attention_gradient(const Attention& a, const real* q, const real* k, const real* v,
+                        const real* y, const real* log_sum, const real* gy, real* gq, real* gk,
+                        real* gv, real* gbias);
+
 // ---- Optimizers ---------------------------------------------------------------------------------
 
 // One step over one parameter; formulas at the options. States: the velocity; m and v; the mean

@@ -68,6 +68,24 @@ struct Convolution {
   Window window;
 };
 
+// Scaled dot-product attention (1706.03762, section 3.2.1) in each head of each sample. Rows of
+// queries, of keys and of values lie `stride` numbers apart, and head h has `width` of their
+// columns, from h width on; the result is [batch, queries, heads width].
+struct Attention {
+  int64_t batch, heads, queries, keys, width, stride;
+  const real* allowed = nullptr;  // [batch, keys]: 0 where nobody may attend to a key; null: to all
+  bool causal = false;            // query i attends to keys 0 .. i
+  // What is added to the scores q k / sqrt(width), [queries, keys] or null, and how far it is to
+  // that of the next sample and of the next head.
+  const real* bias = nullptr;
+  int64_t bias_batch = 0, bias_head = 0;
+  // The share of probabilities that become 0, while the others are scaled by 1 / (1 - dropout);
+  // word j % 4 of philox(row ceil(keys / 4) + j / 4, stream, seed) decides about key j, row being
+  // (sample heads + head) queries + query.
+  real dropout = 0;
+  uint64_t seed = 0, stream = 0;
+};
+
 // One parameter in one step of its optimizer, with the rate and the weight decay of its group.
 struct ParameterStep {
   int64_t n, t;  // elements; the number of the step, 1 the first

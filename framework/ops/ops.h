@@ -157,6 +157,24 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
 // mask from `random`; p = 0 returns x.
 Tensor dropout(const Tensor& x, double p, Random& random);
 
+// ---- Attention ----------------------------------------------------------------------------------
+
+// Who attends to what; any of these may be combined.
+struct AttentionMask {
+  Tensor keys = {};     // [B, Tk] of 0 and 1: nobody attends to a key that has 0, padding
+  bool causal = false;  // query i attends to keys 0 .. i
+  Tensor bias = {};     // added to the scores: [Tq, Tk], [heads, Tq, Tk] or [B, heads, Tq, Tk]
+  double dropout = 0;   // of the probabilities, as `dropout` does it, with a mask from `random`
+  Random* random = nullptr;
+};
+// q [B, Tq, D], k and v [B, Tk, D] -> [B, Tq, D]: in each head, which has D / heads columns,
+// softmax(q k^T / sqrt(D / heads) + bias) v (1706.03762, section 3.2). A query that may attend to
+// no key gets zeros. Nothing of the size Tq Tk is stored (2205.14135).
+Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, int64_t heads,
+                 const AttentionMask& mask = {});
+// The same for packed [B, T, 3 D] -> [B, T, D]: q, k and v beside each other.
+Tensor attention(const Tensor& qkv, int64_t heads, const AttentionMask& mask = {});
+
 // ---- Losses -------------------------------------------------------------------------------------
 
 inline constexpr int32_t kIgnoreLabel = -100;

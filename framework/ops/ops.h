@@ -159,20 +159,21 @@ Tensor dropout(const Tensor& x, double p, Random& random);
 
 // ---- Attention ----------------------------------------------------------------------------------
 
-// Who attends to what; any of these may be combined.
+// What a query may attend to, and how much more; any of these together.
 struct AttentionMask {
-  Tensor keys = {};     // [B, Tk] of 0 and 1: nobody attends to a key that has 0, padding
+  Tensor keys = {};     // [B, Tk] of 0 and 1, 0 where the key is padding
   bool causal = false;  // query i attends to keys 0 .. i
-  Tensor bias = {};     // added to the scores: [Tq, Tk], [heads, Tq, Tk] or [B, heads, Tq, Tk]
-  double dropout = 0;   // of the probabilities, as `dropout` does it, with a mask from `random`
+  // Added to the scores before softmax: [Tq, Tk], [heads, Tq, Tk] or [B, heads, Tq, Tk].
+  Tensor bias = {};
+  double dropout = 0;  // of the probabilities; each call takes a new mask from `random`
   Random* random = nullptr;
 };
-// q [B, Tq, D], k and v [B, Tk, D] -> [B, Tq, D]: in each head, which has D / heads columns,
-// softmax(q k^T / sqrt(D / heads) + bias) v (1706.03762, section 3.2). A query that may attend to
-// no key gets zeros. Nothing of the size Tq Tk is stored (2205.14135).
+// q [B, Tq, D], k and v [B, Tk, D] -> [B, Tq, D]: softmax(q k^T / sqrt(d) + bias) v in each head of
+// d = D / heads columns (1706.03762, section 3.2); a query without a key gets zeros. Memory grows
+// with Tq + Tk, not with their product (2205.14135).
 Tensor attention(const Tensor& q, const Tensor& k, const Tensor& v, int64_t heads,
                  const AttentionMask& mask = {});
-// The same for packed [B, T, 3 D] -> [B, T, D]: q, k and v beside each other.
+// Of packed [B, T, 3 D], q, k and v beside each other -> [B, T, D].
 Tensor attention(const Tensor& qkv, int64_t heads, const AttentionMask& mask = {});
 
 // ---- Losses -------------------------------------------------------------------------------------

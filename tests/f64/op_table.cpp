@@ -486,6 +486,73 @@ TEST_CASE("gradients of operations on rows", "[gradients]") {
   for (const Row& row : kRows) check_row(row);
 }
 
+// ---- Attention ----------------------------------------------------------------------------------
+
+TEST_CASE("gradients of attention", "[gradients]") {
+  struct Form {
+    const char* name;
+    bool packed;
+    AttentionMask mask;
+    Shape bias;  // one dimension: none
+  };
+  const Tensor padding = tensor({2, 5}, {1, 0, 1, 1, 0, 1, 1, 1, 0, 1});
+  const Tensor none = tensor({2, 5}, {0, 0, 0, 0, 0, 1, 1, 0, 1, 1});  // for the first sample
+  const Form kForms[] = {
+      {"attention", false, {}, {1}},
+      {"attention of padded keys", false, {.keys = padding}, {1}},
+      {"attention without any key", false, {.keys = none}, {1}},
+      {"attention causal", false, {.causal = true}, {1}},
+      {"attention with dropout", false, {.dropout = 0.3}, {1}},
+      {"attention with a bias", false, {}, {4, 5}},
+      {"attention with a bias of each head", false, {}, {2, 4, 5}},
+      {"attention with a bias of each sample", false, {}, {2, 2, 4, 5}},
+      {"attention with everything",
+       false,
+       {.keys = padding, .causal = true, .dropout = 0.2},
+       {2, 4, 5}},
+      {"attention packed", true, {}, {1}},
+      {"attention packed, of padded keys", true, {.keys = padding}, {1}},
+      {"attention packed, causal", true, {.causal = true}, {1}},
+      {"attention packed, with dropout", true, {.dropout = 0.3}, {1}},
+      {"attention packed, with a bias", true, {}, {2, 5, 5}},
+      {"attention packed, with everything",
+       true,
+       {.keys = padding, .causal = true, .dropout = 0.2},
+       {5, 5}},
+  };
+  for (const Form& form : kForms) {
+    std::vector<Draw> inputs = {any({2, 4, 6}), any({2, 5, 6}), any({2, 5, 6})};
+    if (form.packed) inputs = {any({2, 5, 18})};
+    if (form.bias.rank() > 1) inputs.push_back(any(form.bias));
+    const size_t sources = form.packed ? 1 : 3;
+    const AttentionMask mask = form.mask;
+    check_row({form.name, inputs, [mask, sources](const Tensors& x) {
+                 Random random(7);  // the same seed for each evaluation, so the same dropout
+                 AttentionMask with = mask;
+                 with.random = &random;
+                 if (x.size() > sources) with.bias = x[sources];
+                 return sources == 1 ? attention(x[0], 2, with)
+                                     : attention(x[0], x[1], x[2], 2, with);
+               }});
+  }
+}
+
+TEST_CASE("gradients of attention over several blocks", "[gradients]") {
+  const AttentionMask causal{.causal = true};
+  const Row kRows[] = {
+      {"attention of long rows",
+       {any({1, 130, 3}), any({1, 270, 3}), any({1, 270, 3}), any({130, 270})},
+       [](const Tensors& x) { return attention(x[0], x[1], x[2], 1, {.bias = x[3]}); }},
+      {"attention of long rows, causal",
+       {any({1, 270, 3}), any({1, 130, 3}), any({1, 130, 3})},
+       [=](const Tensors& x) { return attention(x[0], x[1], x[2], 1, causal); }},
+      {"attention packed, of many heads",
+       {any({3, 140, 18})},
+       [=](const Tensors& x) { return attention(x[0], 3, causal); }},
+  };
+  for (const Row& row : kRows) check_row(row);
+}
+
 // ---- Losses -------------------------------------------------------------------------------------
 
 TEST_CASE("gradients of losses", "[gradients]") {

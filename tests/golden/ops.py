@@ -188,6 +188,44 @@ case("layer_norm/weight", lambda x, w: F.layer_norm(x, (9,), w), (4, 9), (9,))
 case("layer_norm/bias", lambda x, b: F.layer_norm(x, (9,), None, b), (4, 9), (9,))
 case("layer_norm/epsilon", lambda x: F.layer_norm(x, (9,), eps=0.1), (4, 9))
 
+# ---- Attention ----
+padding = torch.tensor([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1]], dtype=torch.bool)
+
+
+def attention(heads, padded=False, causal=False):
+    def split(x):
+        return x.reshape(x.shape[0], x.shape[1], heads, -1).transpose(1, 2)
+
+    def f(q, k, v, bias=0.0):
+        scores = split(q) @ t(split(k)) / (q.shape[2] / heads) ** 0.5 + bias
+        if padded:
+            scores = scores.masked_fill(~padding[:, None, None], -torch.inf)
+        if causal:
+            allowed = torch.ones(scores.shape[2:], dtype=torch.bool).tril()
+            scores = scores.masked_fill(~allowed, -torch.inf)
+        y = scores.softmax(-1).nan_to_num(0) @ split(v)  # a row without a key: zeros
+        return y.transpose(1, 2).reshape(q.shape)
+    return f
+
+
+def packed_attention(heads, **masks):
+    return lambda x: attention(heads, **masks)(*x.chunk(3, -1))
+
+
+qkv, q, k = (2, 5, 3 * 12), (2, 4, 6), (2, 5, 6)
+case("attention/packed", packed_attention(3), qkv)
+case("attention/packed_padding", packed_attention(3, padded=True), qkv)
+case("attention/packed_causal", packed_attention(3, causal=True), qkv)
+case("attention/one_head", packed_attention(1), (2, 7, 3 * 20))
+case("attention/separate", attention(2), k, k, k)
+case("attention/cross", attention(2), q, k, k)
+case("attention/cross_padding", attention(2, padded=True), q, k, k)
+case("attention/cross_causal", attention(2, causal=True), q, k, k)
+case("attention/bias", attention(2), q, k, k, (4, 5))
+case("attention/bias_of_heads", attention(2), q, k, k, (2, 4, 5))
+case("attention/bias_of_all", attention(2), q, k, k, (2, 2, 4, 5))
+case("attention/everything", attention(2, padded=True, causal=True), q, k, k, (2, 4, 5))
+
 # ---- Losses ----
 labels = [2, 0, 4, 2]
 case("cross_entropy/plain", lambda x, i: F.cross_entropy(x, i), (4, 5), indices=labels)

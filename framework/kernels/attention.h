@@ -15,41 +15,35 @@
 
 namespace kindling::kernel {
 
-inline constexpr int64_t kQueries = 96, kKeys = 128;  // in a block, at most
+inline constexpr int64_t kQueries = 128, kKeys = 128;  // in a block, at most
 inline constexpr real kNever = -std::numeric_limits<real>::infinity();
 
-// The size of equal blocks of n, a multiple of `unit`.
+// In how large blocks n is cut, as equal as multiples of `unit` can be; none is of size 0.
 static int64_t block_size(int64_t n, int64_t most, int64_t unit) {
-  const int64_t blocks = std::max<int64_t>(1, ceil_div(n, most));
-  return std::max(unit, ceil_div(ceil_div(n, blocks), unit) * unit);
+  n = std::max<int64_t>(n, 1);
+  return ceil_div(ceil_div(n, ceil_div(n, most)), unit) * unit;
 }
 
 namespace {
 
-// A block of the scores of one head.
+// A block of the scores of one head, the n-th of all samples.
 struct Scores {
   const Attention& a;
-  int64_t b, h, i, rows, j = 0, cols = 0;
+  int64_t n, b = n / a.heads, h = n % a.heads, i = 0, rows = 0, j = 0, cols = 0;
 
-  int64_t row(int64_t r) const { return (b * a.heads + h) * a.queries + i + r; }
-  int64_t bias(int64_t r) const {
-    return b * a.bias_batch + h * a.bias_head + (i + r) * a.keys + j;
-  }
-  // Where its queries, and keys, begin in an array.
-  int64_t query(int64_t stride) const { return (b * a.queries + i) * stride + h * a.width; }
+  int64_t row(int64_t r) const { return n * a.queries + i + r; }
+  // Where its part of an array begins, whose rows lie `ld` apart; its queries and its keys.
+  int64_t bias() const { return b * a.bias_batch + h * a.bias_head + i * a.keys + j; }
+  int64_t query(int64_t ld) const { return (b * a.queries + i) * ld + h * a.width; }
   int64_t key() const { return (b * a.keys + j) * a.stride + h * a.width; }
-  Matrix queries(const real* x, int64_t stride) const {
-    return {x + query(stride), rows, a.width, stride, 1};
-  }
+  Matrix queries(const real* x, int64_t ld) const { return {x + query(ld), rows, a.width, ld, 1}; }
   Matrix keys(const real* x) const { return {x + key(), cols, a.width, a.stride, 1}; }
-  // Asks for what the next head needs, row r of the matrices, while this one is worked on: the
-  // parts of a head are too short for the processor to see where they go on.
+  // Asks for row r of these matrices of the next head while this one is worked on: its rows are too
+  // short for the processor to see where they go on.
   void fetch_next(int64_t r, std::initializer_list<Matrix> all) const {
-    const bool last = h + 1 == a.heads;
-    for (const Matrix& m : all) {
-      const real* x = m.data + r * m.row_stride + a.width;
-      if (last) x += a.queries * m.row_stride - a.heads * a.width;
-      for (int64_t c = 0; c < a.width; c += 64 / int64_t(sizeof(real))) __builtin_prefetch(x + c);
+    for (const auto& [x, length, width, stride, step] : all) {
+      const int64_t at = r * stride + (h + 1 < a.heads ? width : a.queries * stride - h * width);
+      for (int64_t c = 0; c < width; c += 64 / bytes_of(1)) __builtin_prefetch(x + at + c);
     }
   }
 };
@@ -65,25 +59,23 @@ struct Row {
   Row(const Scores& s, int64_t r)
       : n(s.a.causal ? std::clamp<int64_t>(s.i + r + 1 - s.j, 0, s.cols) : s.cols),
         scale(real(1 / std::sqrt(double(s.a.width)))),
-        bias(s.a.bias ? s.a.bias + s.bias(r) : nullptr),
+        bias(s.a.bias ? s.a.bias + s.bias() + r * s.a.keys : nullptr),
         allowed(s.a.allowed ? s.a.allowed + s.b * s.a.keys + s.j : nullptr),
         drop(s.a.dropout > 0) {
-    const double limit = double(s.a.dropout) * 0x1p32;
-    const uint64_t first = uint64_t(s.row(r) * ceil_div(s.a.keys, 4) + s.j / 4);
+    const int64_t first = s.row(r) * ceil_div(s.a.keys, 4) + s.j / 4;
     for (int64_t c = 0; drop && c < n; c += 4) {
-      const auto words = philox(first + uint64_t(c / 4), s.a.stream, s.a.seed);
+      const auto words = philox(uint64_t(first + c / 4), s.a.stream, s.a.seed);
       for (size_t w = 0; w < 4; ++w) {
-        keep[size_t(c) + w] = double(words[w]) < limit ? 0 : 1 / (1 - s.a.dropout);
+        keep[size_t(c) + w] = words[w] < double(s.a.dropout) * 0x1p32 ? 0 : 1 / (1 - s.a.dropout);
       }
     }
   }
-  template <class Part>
-  [[gnu::always_inline]] Vec score(const real* x, int64_t c, Part part) const {
+  [[gnu::always_inline]] Vec score(const real* x, int64_t c, auto part) const {
     Vec y = part.load(x + c) * scale;
     if (bias) y += part.load(bias + c);
     return !allowed ? y : part.load(allowed + c) != 0 ? y : all(kNever);
   }
-  template <class Part> [[gnu::always_inline]] Vec kept(Vec p, int64_t c, Part part) const {
+  [[gnu::always_inline]] Vec kept(Vec p, int64_t c, auto part) const {
     return drop ? p * part.load(keep + c) : p;
   }
 };
@@ -93,12 +85,10 @@ struct Row {
 static void scale_row(int64_t n, real factor, real* x) {
   for_vectors(0, n, [=](int64_t c, auto part) { part.store(x + c, part.load(x + c) * factor); });
 }
-static void clear(int64_t rows, int64_t n, real* x, int64_t stride) {
-  for (int64_t r = 0; r < rows; ++r) std::fill_n(x + r * stride, n, real(0));
-}
+
 // C (+)= A B
 static void multiply(const Matrix& a, const Matrix& b, real* c, int64_t ldc, bool accumulate) {
-  piece(a, b, c, ldc, {.accumulate = accumulate}, false);
+  if (b.cols > 0) piece(a, b, c, ldc, {.accumulate = accumulate}, false);
 }
 
 // x, a row of q k, becomes e^(score - largest), with `largest` and `sum` over all blocks of the row
@@ -115,55 +105,10 @@ static real exponentials(const Row& row, int64_t cols, real* x, real* largest, r
     total += part.or_else(e, Vec{});
     part.store(x + c, row.kept(e, c, part));
   });
-  for_vectors(row.n, cols, [=](int64_t c, auto part) { part.store(x + c, Vec{}); });
-  const bool same = *largest == kNever || *largest == m;
-  const real shrink = same ? 1 : exp_falling(all(*largest - base))[0];
-  *largest = m;
-  *sum = *sum * shrink + across(total, [](Vec a, Vec b) { return a + b; });
+  std::fill(x + row.n, x + cols, real(0));
+  const real shrink = *largest == kNever ? 1 : exp_falling(all(*largest - base))[0];
+  *largest = m, *sum = *sum * shrink + across(total, std::plus());
   return shrink;
-}
-
-// The result of a block of queries.
-[[gnu::noinline]] static void attend(Scores s, const real* q, const real* k, const real* v, real* y,
-                                     real* log_sum) {
-  const Attention& a = s.a;
-  const int64_t step = block_size(a.keys, kKeys, 16), D = a.heads * a.width;
-  const Scratch scratch(s.rows * step);
-  real *const x = scratch.data, *const to = y + s.query(D);
-  real largest[kQueries], sum[kQueries] = {};
-  std::fill_n(largest, s.rows, kNever);
-  const int64_t end = a.causal ? std::min(a.keys, s.i + s.rows) : a.keys;
-  if (end == 0) clear(s.rows, a.width, to, D);
-  for (; s.j < end; s.j += step) {
-    s.cols = std::min(step, end - s.j);
-    const Matrix queries = s.queries(q, a.stride), keys = s.keys(k), values = s.keys(v);
-    multiply(queries, keys.t(), x, step, false);
-    for (int64_t r = 0; r < s.rows; ++r) {
-      if (s.j == 0) s.fetch_next(r, {queries, keys, values});
-      const real shrink = exponentials(Row(s, r), s.cols, x + r * step, largest + r, sum + r);
-      if (shrink != 1) scale_row(a.width, shrink, to + r * D);
-    }
-    multiply({x, s.rows, s.cols, step, 1}, values, to, D, s.j > 0);
-  }
-  for (int64_t r = 0; r < s.rows; ++r) {
-    scale_row(a.width, sum[r] == 0 ? 0 : 1 / sum[r], to + r * D);
-    log_sum[s.row(r)] = sum[r] == 0 ? 0 : largest[r] + std::log(sum[r]);
-  }
-}
-
-static void attention(const Attention& a, const real* q, const real* k, const real* v, real* y,
-                      real* log_sum) {
-  const int64_t D = a.heads * a.width, rows = block_size(a.queries, kQueries, 1);
-  const int64_t blocks = ceil_div(a.queries, rows);
-  count_cost(4 * a.batch * a.queries * a.keys * D,
-             bytes_of(2 * a.batch * (a.queries + a.keys) * D));
-  parallel_for(a.batch * a.heads * blocks, row_grain(rows * a.keys), [=](int64_t at, int64_t end) {
-    for (; at < end; ++at) {
-      const int64_t head = at / blocks, i = at % blocks * rows;
-      attend({a, head / a.heads, head % a.heads, i, std::min(rows, a.queries - i)}, q, k, v, y,
-             log_sum);
-    }
-  });
 }
 
 // From x, a row of q k, and g, the gradient of its probabilities: x becomes these, as dropout left
@@ -177,8 +122,41 @@ static void score_gradient(const Row& row, int64_t cols, real log_sum, real dot,
     part.store(x + c, row.kept(p, c, part));
     part.store(g + c, gs * row.scale);
   });
-  for_vectors(row.n, cols,
-              [=](int64_t c, auto part) { part.store(x + c, Vec{}), part.store(g + c, Vec{}); });
+  for (real* rest : {x, g}) std::fill(rest + row.n, rest + cols, real(0));
+}
+
+static void attention(const Attention& a, const real* q, const real* k, const real* v, real* y,
+                      real* log_sum) {
+  const int64_t D = a.heads * a.width, rows = block_size(a.queries, kQueries, 1);
+  const int64_t blocks = ceil_div(a.queries, rows), step = block_size(a.keys, kKeys, 16);
+  count_cost(4 * a.batch * a.queries * a.keys * D,
+             bytes_of(2 * a.batch * (a.queries + a.keys) * D));
+  const auto block = [=](Scores s) {
+    s.rows = std::min(rows, a.queries - s.i);
+    const Scratch scratch(s.rows * step);
+    real *const x = scratch.data, *const to = y + s.query(D);
+    real largest[kQueries], sum[kQueries] = {};
+    std::fill_n(largest, s.rows, kNever);
+    const int64_t end = a.causal ? std::min(a.keys, s.i + s.rows) : a.keys;
+    for (; s.j == 0 || s.j < end; s.j += step) {  // once without keys, too
+      s.cols = std::min(step, end - s.j);
+      const Matrix queries = s.queries(q, a.stride), keys = s.keys(k), values = s.keys(v);
+      multiply(queries, keys.t(), x, step, false);
+      for (int64_t r = 0; r < s.rows; ++r) {
+        if (s.j == 0) s.fetch_next(r, {queries, keys, values});
+        const real shrink = exponentials(Row(s, r), s.cols, x + r * step, largest + r, sum + r);
+        if (shrink != 1) scale_row(a.width, shrink, to + r * D);
+      }
+      multiply({x, s.rows, s.cols, step, 1}, values, to, D, s.j > 0);
+    }
+    for (int64_t r = 0; r < s.rows; ++r) {
+      scale_row(a.width, sum[r] == 0 ? 0 : 1 / sum[r], to + r * D);
+      log_sum[s.row(r)] = sum[r] == 0 ? 0 : largest[r] + std::log(sum[r]);
+    }
+  };
+  parallel_for(a.batch * a.heads * blocks, row_grain(rows * a.keys), [&](int64_t at, int64_t end) {
+    for (; at < end; ++at) block({.a = a, .n = at / blocks, .i = at % blocks * rows});
+  });
 }
 
 static void attention_gradient(const Attention& a, const real* q, const real* k, const real* v,
@@ -186,67 +164,56 @@ static void attention_gradient(const Attention& a, const real* q, const real* k,
                                real* gk, real* gv, real* gbias) {
   const int64_t D = a.heads * a.width, rows = block_size(a.queries, kQueries, 1);
   const int64_t step = block_size(a.keys, kKeys, 16), blocks = ceil_div(a.keys, step);
-  // Samples and heads that share a bias add to one gradient, so one thread takes them in order.
-  const int64_t samples = gbias && a.bias_batch == 0 ? 1 : a.batch;
-  const int64_t heads = gbias && a.bias_head == 0 ? 1 : a.heads;
-  // Where these are few, the keys are divided, and each part has a sum of gq of its own.
-  const int64_t few = 8 / std::max<int64_t>(1, samples * heads);
-  const int64_t parts = std::clamp<int64_t>(few, 1, std::max<int64_t>(1, blocks));
-  const Scratch sums(gq && parts > 1 ? parts * a.batch * a.queries * D : 0);
+  // Heads that share a bias add to one gradient, so one thread takes them, in order.
+  const int64_t heads = a.batch * a.heads;
+  const int64_t biases = a.bias_head == 0 ? 1 : a.bias_batch == 0 ? a.heads : heads;
+  const int64_t groups = gbias ? biases : heads;
+  // Where groups are few, the keys are divided, and each part has a sum of gq of its own.
+  const int64_t parts = std::max<int64_t>(1, std::min(16 / (groups + 1), blocks));
   const int64_t stride = parts > 1 ? parts * D : a.stride;
+  const Scratch sums(parts > 1 ? a.batch * a.queries * stride : 0);
   const int64_t products = 2 + (gq ? 1 : 0) + (gk ? 1 : 0) + (gv ? 1 : 0);
   count_cost(2 * products * a.batch * a.queries * a.keys * D,
              bytes_of(4 * a.batch * (a.queries + a.keys) * D));
-  const auto head = [=, sum_q = parts > 1 ? sums.data : gq](int64_t b, int64_t h, int64_t part,
-                                                            real* x, real* g) {
-    Scores s{a, b, h, 0, rows};
-    real* const to_q = sum_q + part * D;
+  const auto head = [=, sum_q = parts > 1 ? sums.data : gq](Scores s, int64_t part) {
+    const Scratch scratch(2 * rows * step);
+    real *const x = scratch.data, *const g = x + rows * step;
     const int64_t from = blocks * part / parts * step;
     const int64_t end = std::min(a.keys, blocks * (part + 1) / parts * step);
-    // Rows that no key of this part comes to.
-    const int64_t unseen = end == 0 ? a.queries : a.causal ? from / rows * rows : 0;
-    if (gq) clear(std::min(unseen, a.queries), a.width, to_q + s.query(stride), stride);
-    for (s.j = from; s.j < end; s.j += step) {
+    // Each query and each key is in some block, if need be in an empty one: that writes zeros.
+    for (s.j = from; s.j == from || s.j < end; s.j += step) {
       s.cols = std::min(step, end - s.j);
       const Matrix keys = s.keys(k), values = s.keys(v);
-      const int64_t first = a.causal ? s.j / rows * rows : 0;
-      if (gk && first >= a.queries) clear(s.cols, a.width, gk + s.key(), a.stride);
-      if (gv && first >= a.queries) clear(s.cols, a.width, gv + s.key(), a.stride);
-      for (s.i = first; s.i < a.queries; s.i += rows) {
+      const int64_t seen = a.causal && s.j > from ? std::min(s.j, a.queries - 1) : 0;
+      const int64_t first = seen / rows * rows;
+      for (s.i = first; s.i == first || s.i < a.queries; s.i += rows) {
         s.rows = std::min(rows, a.queries - s.i);
-        const Matrix queries = s.queries(q, a.stride), gys = s.queries(gy, D), ys = s.queries(y, D);
+        const Matrix queries = s.queries(q, a.stride), ys = s.queries(y, D), gys = s.queries(gy, D);
         multiply(queries, keys.t(), x, step, false);
         multiply(gys, values.t(), g, step, false);
         for (int64_t r = 0; r < s.rows; ++r) {
           if (s.j == from) s.fetch_next(r, {queries, keys, values, ys, gys});
-          Vec dot{};
-          for_vectors(0, a.width, [&](int64_t c, auto some) {
-            dot += some.load(ys.data + r * D + c) * some.load(gys.data + r * D + c);
+          const double dot = sum_of(0, a.width, [=](Sum& sum, int64_t c, auto some) {
+            sum.add(some.load(ys.data + r * D + c) * some.load(gys.data + r * D + c));
           });
-          score_gradient(Row(s, r), s.cols, log_sum[s.row(r)],
-                         across(dot, [](Vec one, Vec two) { return one + two; }), x + r * step,
-                         g + r * step, gbias ? gbias + s.bias(r) : nullptr);
+          score_gradient(Row(s, r), s.cols, log_sum[s.row(r)], real(dot), x + r * step,
+                         g + r * step, gbias ? gbias + s.bias() + r * a.keys : nullptr);
         }
         const Matrix p{x, s.rows, s.cols, step, 1}, gs{g, s.rows, s.cols, step, 1};
         if (gv) multiply(p.t(), gys, gv + s.key(), a.stride, s.i > first);
-        if (gq) multiply(gs, keys, to_q + s.query(stride), stride, s.j > from);
         if (gk) multiply(gs.t(), queries, gk + s.key(), a.stride, s.i > first);
+        if (gq) multiply(gs, keys, sum_q + part * D + s.query(stride), stride, s.j > from);
       }
     }
   };
-  parallel_for(samples * heads * parts, 1, [&](int64_t at, int64_t end) {
-    const Scratch x(rows * step), g(rows * step);
+  parallel_for(groups * parts, 1, [&](int64_t at, int64_t end) {
     for (; at < end; ++at) {
-      for (int64_t b = at / parts / heads; b < a.batch; b += samples) {
-        for (int64_t h = at / parts % heads; h < a.heads; h += heads) {
-          head(b, h, at % parts, x.data, g.data);
-        }
-      }
+      for (int64_t n = at / parts; n < heads; n += groups) head({.a = a, .n = n}, at % parts);
     }
   });
   if (parts == 1 || !gq) return;
-  for_rows(a.batch * a.queries, parts * D, 1, 1, [=, &sums](int64_t r) {
-    sum_parts(parts, D, sums.data + r * parts * D, gq + r * a.stride);
+  for_rows(a.batch * a.queries, stride, 1, 1, [=, from = sums.data](int64_t r) {
+    sum_parts(parts, D, from + r * stride, gq + r * a.stride);
   });
 }
 

@@ -51,9 +51,7 @@ Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, int64_t heads,
         std::array<Tensor, 3> gx;
         std::array<real*, 3> to = {};
         for (int i = 0; i < 3; ++i) {
-          if (!g.wants(i)) continue;
-          gx[size_t(i)] = Tensor(g.shape(i));
-          to[size_t(i)] = gx[size_t(i)].mutable_data();
+          if (g.wants(i)) to[size_t(i)] = (gx[size_t(i)] = Tensor(g.shape(i))).mutable_data();
         }
         if (packed && to[0]) to[1] = to[0] + D, to[2] = to[0] + 2 * D;
         kernels().attention_gradient(a, from_q, from_k, from_v, y.data(), log_sum.data(), gy.data(),

@@ -1,6 +1,6 @@
 // Operations that move memory more than they compute, and optimizers, as GB/s of what they must at
 // least read and write, against a plain copy of as many bytes. *_fwd is the value alone; *_fwd_bwd
-// the value with its graph, and the gradients.
+// the value with its graph, and the gradients. Attention counts its multiply-adds instead.
 #include "bench/race.h"
 
 namespace kindling::bench {
@@ -67,15 +67,16 @@ const std::vector<Operation>& operations() {
   return all;
 }
 
-void race(Bench& bench, const std::string& name, double floats, std::function<void()> ours) {
+void race(Bench& bench, const std::string& name, double work, Row::Limit limit,
+          std::function<void()> ours) {
   std::vector<Contender> contenders = {{"ours", std::move(ours)}};
   if (Torch* torch = bench.torch())
     std::ranges::move(torch->contenders(name), std::back_inserter(contenders));
   bench.race({.kind = "rows",
               .name = name,
-              .work = 4 * floats,
-              .unit = "GB/s",
-              .limit = Row::copy,
+              .work = work,
+              .unit = limit == Row::copy ? "GB/s" : "GFLOP/s",
+              .limit = limit,
               .contenders = contenders});
 }
 
@@ -88,12 +89,13 @@ void race(Bench& bench, const Operation& operation) {
   }
   const double elements = double(inputs[0].size());
   if (bench.wants(forward)) {
-    race(bench, forward, operation.forward * elements, [&] { operation.function(inputs); });
+    race(bench, forward, 4 * operation.forward * elements, Row::copy,
+         [&] { operation.function(inputs); });
   }
   if (!bench.wants(both)) return;
   const Tensor gradient = noise(operation.function(inputs).shape(), 7);
   for (Tensor& input : inputs) input.set_requires_grad();
-  race(bench, both, operation.both * elements, [&] {
+  race(bench, both, 4 * operation.both * elements, Row::copy, [&] {
     for (Tensor& input : inputs) input.zero_grad();
     operation.function(inputs).backward(gradient);
   });
@@ -111,13 +113,34 @@ void race_optimizer(Bench& bench, const std::string& name, double floats, const 
     group.parameters.push_back({std::to_string(i), p, Kind::other});
   }
   Optimizer optimizer(ParameterGroups{group}, options);
-  race(bench, name, floats * 5e6, [&] { optimizer.step(); });
+  race(bench, name, 4 * floats * 5e6, Row::copy, [&] { optimizer.step(); });
+}
+
+// Packed [batch, length, 3 width]: two products forward, five backward.
+void race_attention(Bench& bench, int64_t batch, int64_t length, int64_t width, int64_t heads) {
+  const std::string name = fmt::format("attention_{}x{}x{}_{}_fwd", batch, length, width, heads);
+  const std::string both = name + "_bwd";
+  if (!bench.wants(name) && !bench.wants(both)) return;
+  Tensor qkv = noise({batch, length, 3 * width}, 1);
+  const Tensor gradient = noise({batch, length, width}, 2);
+  const double product = 2 * double(batch * length * length * width);
+  if (bench.wants(name)) {
+    race(bench, name, 2 * product, Row::peak, [&] { attention(qkv, heads); });
+  }
+  if (!bench.wants(both)) return;
+  qkv.set_requires_grad();
+  race(bench, both, 7 * product, Row::peak, [&] {
+    qkv.zero_grad();
+    attention(qkv, heads).backward(gradient);
+  });
 }
 
 }  // namespace
 
 void rows(Bench& bench) {
   for (const Operation& operation : operations()) race(bench, operation);
+  race_attention(bench, 64, 65, 192, 3);
+  race_attention(bench, 32, 128, 256, 4);
   race_optimizer<Sgd>(bench, "sgd_5M", 5, SgdOptions{.rate = 1e-3, .momentum = 0.9});
   race_optimizer<Adam>(bench, "adam_5M", 7, AdamOptions{.rate = 1e-3, .decoupled = false});
   race_optimizer<Adam>(bench, "adamw_5M", 7, AdamOptions{.rate = 1e-3, .decay = 0.01});

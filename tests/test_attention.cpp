@@ -2,10 +2,10 @@
 // errors. Gradients are checked to 1e-6 in tests/f64/op_table.cpp.
 #include <cmath>
 
-#include "autograd/profile.h"
 #include "support/catch.h"
 #include "support/golden.h"
 #include "support/parity.h"
+#include "train/profile.h"
 
 using namespace kindling;
 

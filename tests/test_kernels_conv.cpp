@@ -212,14 +212,18 @@ TEST_CASE("a result larger than the caches equals its twin", "[kernels][conv]") 
 }
 
 TEST_CASE("convolutions of no images have a gradient of zeros", "[kernels][conv]") {
-  const Convolution none{0, 3, 4, 1, window_of(5, 5, 3, 3)};
-  check_conv(none);
-  for_each_isa([&](const Kernels& k) {
-    Guarded gw(4 * 9 * 3);
-    k.conv_weight_gradient(none, nullptr, nullptr, gw.data());
-    CHECK(same_bits(gw, Guarded(gw.size(), 0)));
-    CHECK(gw.ends_untouched());
-  });
+  for (const Convolution& none : {Convolution{0, 3, 4, 1, window_of(5, 5, 3, 3)},
+                                  Convolution{0, 16, 16, 1, window_of(5, 5, 3, 3)},
+                                  Convolution{0, 16, 16, 16, window_of(5, 5, 3, 3)},
+                                  Convolution{0, 1, 4, 1, window_of(5, 5, 3, 3)}}) {
+    check_conv(none);
+    for_each_isa([&](const Kernels& k) {
+      Guarded gw(none.out * 9 * (none.in / none.groups));
+      k.conv_weight_gradient(none, nullptr, nullptr, gw.data());
+      CHECK(same_bits(gw, Guarded(gw.size(), 0)));
+      CHECK(gw.ends_untouched());
+    });
+  }
 }
 
 TEST_CASE("one NaN reaches the results that it belongs to and no others", "[kernels][conv]") {

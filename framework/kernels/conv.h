@@ -67,18 +67,18 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
       const Phase& phase = c.phases[size_t(i / groups)];
       const int64_t g = i % groups, total = phase.taps() * depth;
       real* to = packed.data + packed_at[size_t(i / groups)] + g * total * wide;
-      for_groups(columns, total, widest_for(phase.cols),
-                 [&](int64_t column, int64_t cols, int64_t, int64_t vectors) {
-                   const real* from = weight.data + g * group_step + column * weight.col_stride;
-                   real* place = to + column * total;
-                   for (const int64_t y : phase.kernel_y) {
-                     for (const int64_t x : phase.kernel_x) {
-                       const int64_t tap = y * shape.window.kernel_w + x;
-                       pack(weight, from + tap * tap_step, depth, cols, vectors, total, place);
-                       place += depth * vectors * kWidth;
-                     }
-                   }
-                 });
+      const auto group = [&](int64_t column, int64_t cols, int64_t, int64_t vectors) {
+        const real* from = weight.data + g * group_step + column * weight.col_stride;
+        real* place = to + column * total;
+        for (const int64_t y : phase.kernel_y) {
+          for (const int64_t x : phase.kernel_x) {
+            const int64_t tap = y * shape.window.kernel_w + x;
+            pack(weight, from + tap * tap_step, depth, cols, vectors, total, place);
+            place += depth * vectors * kWidth;
+          }
+        }
+      };
+      for_groups(columns, total, widest_for(phase.cols), group);
     }
   });
   const int64_t band = c.band(), bands = ceil_div(rows, band);
@@ -103,30 +103,25 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
         const int64_t total = phase.taps() * depth;
         for (int64_t g = 0; g < groups; ++g) {
           const real* b = packed.data + packed_at[size_t(p)] + g * total * wide;
-          for_groups(columns, total, widest_for(phase.cols),
-                     [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
-                       const int64_t at = g * columns + column, width = vectors * kWidth;
-                       Block block{.tile = {.depth = segments.depth,
-                                            .row_stride = c.step_w * c.source_channels,
-                                            .step = 1,
-                                            .segments = segments.at.data(),
-                                            .segment_count = int64_t(segments.at.size()),
-                                            .b = b + column * total,
-                                            .b_stride = width,
-                                            .c_stride = c.spread_w * c.target_channels,
-                                            .bias = bias ? bias + at : nullptr},
-                                   .rows = phase.cols,
-                                   .cols = cols,
-                                   .panels = panels,
-                                   .panel_step = total * width};
-                       for (int64_t r = begin; r < std::min(end, phase.rows); ++r) {
-                         block.tile.a = image + (r * c.step_h - frame.top) * pitch + g * depth;
-                         block.tile.c = result + at +
-                                        ((phase.y + r * c.spread_h) * c.target_w + phase.x) *
-                                            c.target_channels;
-                         run(vectors, block);
-                       }
-                     });
+          const auto group = [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
+            const int64_t at = g * columns + column, width = vectors * kWidth;
+            Block block{.tile = {.depth = segments.depth,
+                                 .a = {nullptr, c.step_w * c.source_channels, 1, segments.at.data(),
+                                       int64_t(segments.at.size())},
+                                 .b = {b + column * total, width, total * width},
+                                 .c = {nullptr, c.spread_w * c.target_channels, false,
+                                       bias ? bias + at : nullptr}},
+                        .rows = phase.cols,
+                        .cols = cols,
+                        .panels = panels};
+            for (int64_t r = begin; r < std::min(end, phase.rows); ++r) {
+              const int64_t pixel = (phase.y + r * c.spread_h) * c.target_w + phase.x;
+              block.tile.a.data = image + (r * c.step_h - frame.top) * pitch + g * depth;
+              block.tile.c.data = result + at + pixel * c.target_channels;
+              run(vectors, block);
+            }
+          };
+          for_groups(columns, total, widest_for(phase.cols), group);
         }
       }
     }
@@ -205,30 +200,25 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
                                  : m * frame_size + (r - begin) * w.stride_h * pitch);
             }
           }
-          Block block{.tile = {.depth = w.out_w,
-                               .a = gy + g * out + first,
-                               .row_stride = 1,
-                               .step = c.out,
-                               .segments = a_at.data(),
-                               .segment_count = int64_t(a_at.size()),
-                               .b_stride = few ? patches.stride : w.stride_w * c.in,
-                               .b_segments = b_at.data(),
-                               .c_stride = K,
-                               .accumulate = true},
-                      .rows = std::min(part, out - first),
-                      .tall = true};
+          Block block{
+              .tile = {.depth = w.out_w,
+                       .a = {gy + g * out + first, 1, c.out, a_at.data(), int64_t(a_at.size())},
+                       .b = {nullptr, few ? patches.stride : w.stride_w * c.in, 0, b_at.data()},
+                       .c = {nullptr, K, true}},
+              .rows = std::min(part, out - first),
+              .tall = true};
           for (int64_t k = 0; k < K / columns; ++k) {
             const real* b =
                 frames + k / runs * w.dilation_h * pitch + k % runs * w.dilation_w * c.in + g * in;
             if (few) b = patches.data.data;
             real* sum = sums.data + n0 / share * size + (g * out + first) * K + k * columns;
-            for_groups(columns, w.out_w * int64_t(a_at.size()), std::min(kMaxVectors, 3),
-                       [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
-                         block.tile.b = b + column, block.tile.c = sum + column;
-                         block.cols = cols, block.panels = panels;
-                         block.panel_step = vectors * kWidth;
-                         run(vectors, block);
-                       });
+            const auto group = [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
+              block.tile.b.data = b + column, block.tile.b.panel_step = vectors * kWidth;
+              block.tile.c.data = sum + column;
+              block.cols = cols, block.panels = panels;
+              run(vectors, block);
+            };
+            for_groups(columns, w.out_w * int64_t(a_at.size()), std::min(kMaxVectors, 3), group);
           }
         }
       }

@@ -81,24 +81,17 @@ static void conv_of_one(const Convolution& c, const real* x, const real* weight,
     for (; n < stop; ++n) {
       frame.copy(x + n * w.h * w.w, w.h, w.w, 1, image.data);
       for (int64_t r = 0; r < w.out_h; ++r) {
-        for_groups(wide, 1, kMaxVectors,
-                   [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
-                     run(vectors, {.tile = {.depth = w.kernel_w,
-                                            .a = weight,
-                                            .row_stride = w.kernel_h * w.kernel_w,
-                                            .step = 1,
-                                            .segments = a_at.data(),
-                                            .segment_count = w.kernel_h,
-                                            .b = image.data + r * w.stride_h * pitch + column,
-                                            .b_stride = 1,
-                                            .b_segments = b_at.data(),
-                                            .c = planes.data + column,
-                                            .c_stride = wide},
-                                   .rows = out,
-                                   .cols = cols,
-                                   .panels = panels,
-                                   .panel_step = vectors * kWidth});
-                   });
+        const real* row = image.data + r * w.stride_h * pitch;
+        const auto group = [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
+          run(vectors, {.tile = {.depth = w.kernel_w,
+                                 .a = {weight, w.kernel_h * w.kernel_w, 1, a_at.data(), w.kernel_h},
+                                 .b = {row + column, 1, vectors * kWidth, b_at.data()},
+                                 .c = {planes.data + column, wide}},
+                        .rows = out,
+                        .cols = cols,
+                        .panels = panels});
+        };
+        for_groups(wide, 1, kMaxVectors, group);
         real* to = y + (n * w.out_h + r) * w.out_w * out;
         for (int64_t p = 0; p < w.out_w; p += kWidth) {
           Vec square[kWidth] = {};  // in registers: its loops unroll

@@ -20,21 +20,34 @@ inline constexpr int kMaxVectors = Isa::kRegisters >= 32 ? 4 : 2;
 constexpr int tile_rows(int V) { return std::min(12, Isa::kRegisters * 3 / 4 / V); }
 inline constexpr int64_t kPrefetched = 8;  // lines that a tile asks for in 16 steps
 
-// What a tile is told. Strides are in numbers.
-struct Tile {
-  int64_t depth = 0;        // steps of k in a segment
-  const real* a = nullptr;  // its row r in segment s begins at a + r row_stride + segments[s]
-  int64_t row_stride = 0, step = 0;   // from row to row of A, and from k to k
-  const int64_t* segments = nullptr;  // one in a product, one for a row of a convolution's kernel
-  int64_t segment_count = 1;
-  const real* b = nullptr;              // the row of B's panel for the first k
-  int64_t b_stride = 0;                 // from that to the next
-  const int64_t* b_segments = nullptr;  // where B's rows begin in each segment; null: they go on
-  real* packed = nullptr;               // where the panel is copied to
-  real* c = nullptr;
-  int64_t c_stride = 0, rows = 0, last = 0;  // of C; `last` columns are in its last vector
+inline constexpr int64_t kOneSegment[] = {0};
+
+// What a tile is told. Strides are in numbers. k runs through segments: one in a product, one for
+// each row of the kernel in a convolution.
+struct Left {  // A: the row r of segment s begins at data + r row_stride + segments[s]
+  const real* data = nullptr;
+  int64_t row_stride = 0, step = 0;  // from row to row, and from k to k
+  const int64_t* segments = kOneSegment;
+  int64_t count = 1;
+};
+struct Right {  // B: the row of its panel for the first k, and the way to the next and to a panel's
+  const real* data = nullptr;
+  int64_t stride = 0, panel_step = 0;
+  const int64_t* segments = nullptr;  // where rows begin in each; null: they go on
+};
+struct Target {  // C
+  real* data = nullptr;
+  int64_t stride = 0;
   bool accumulate = false;
   const real* bias = nullptr;  // that of the first column
+};
+struct Tile {
+  int64_t depth = 0;  // steps of k in a segment
+  Left a = {};
+  Right b = {};
+  Target c = {};
+  real* packed = nullptr;      // where B's panel is copied to
+  int64_t rows = 0, last = 0;  // of C; `last` columns are in its last vector
   // What will be needed next: in every 16 steps the tile asks for 8 lines, `inner` apart, and then
   // goes on by `outer`.
   const real* ahead = nullptr;
@@ -51,23 +64,23 @@ template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void t
 #pragma GCC unroll 4
   for (int v = 0; v < V; ++v) {
     Vec first{};
-    if (const real* bias = t.bias) {
+    if (const real* bias = t.c.bias) {
       bias += v * kWidth;
       first = v < V - 1 ? load(bias) : load_first(bias, t.last);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) sum[r][v] = first;
   }
-  const real *b = t.b, *ahead = t.ahead;
-  const int64_t b_stride = t.b_stride, step = t.step, row_stride = t.row_stride;
+  const real *b = t.b.data, *ahead = t.ahead;
+  const int64_t b_stride = t.b.stride, step = t.a.step, row_stride = t.a.row_stride;
   real* packed = t.packed;
-  for (int64_t s = 0; s < t.segment_count; ++s) {
-    const real* row[kPointers] = {t.a + t.segments[s]};
+  for (int64_t s = 0; s < t.a.count; ++s) {
+    const real* row[kPointers] = {t.a.data + t.a.segments[s]};
 #pragma GCC unroll 16
     for (int i = 1; i < kPointers; ++i) {
       row[i] = row[i - 1] + (kWhole || i < t.rows ? kShare * row_stride : 0);
     }
-    if (t.b_segments) b = t.b + t.b_segments[s];
+    if (t.b.segments) b = t.b.data + t.b.segments[s];
     for (int64_t left = t.depth; left > 0;) {
       int64_t steps = std::min<int64_t>(left, 16);
       left -= steps;
@@ -97,17 +110,17 @@ template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void t
       ahead += t.ahead_outer;
     }
   }
-  real* to = t.c;
+  real* to = t.c.data;
 #pragma GCC unroll 16
-  for (int r = 0; r < R; ++r, to += t.c_stride) {
+  for (int r = 0; r < R; ++r, to += t.c.stride) {
     if (!kWhole && r == t.rows) return;
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       real* place = to + v * kWidth;
       if (v < V - 1 || t.last == kWidth) {
-        store(place, t.accumulate ? sum[r][v] + load(place) : sum[r][v]);
+        store(place, t.c.accumulate ? sum[r][v] + load(place) : sum[r][v]);
       } else {
-        if (t.accumulate) sum[r][v] += load_first(place, t.last);
+        if (t.c.accumulate) sum[r][v] += load_first(place, t.last);
         store_first(place, sum[r][v], t.last);
       }
     }
@@ -122,8 +135,7 @@ inline constexpr int64_t kFirstCache = 1 << 15;   // a panel up to this size sta
 struct Block {
   Tile tile = {};  // the first one
   int64_t rows = 0, cols = 0, panels = 0;
-  int64_t panel_step = 0;  // from a panel of B to the next
-  real* packed = nullptr;  // where they are copied to; null: B is read where it lies
+  real* packed = nullptr;  // where B's panels are copied to; null: B is read where it lies
   bool tall = false;       // the rows of A lie beside each other: A is transposed
   bool prefetch_a = false, prefetch_c = false;
   Epilogue finish = {};  // its activation and residual
@@ -131,7 +143,7 @@ struct Block {
 
 static void finish(const Block& block, int64_t first, int64_t rows) {
   for (int64_t r = first; r < first + rows; ++r) {
-    real* row = block.tile.c + r * block.tile.c_stride;
+    real* row = block.tile.c.data + r * block.tile.c.stride;
     if (block.finish.activation) block.finish.activation(block.cols, row, row, 0, 0);
     if (const real* from = block.finish.residual) {
       from += r * block.finish.residual_stride;
@@ -146,25 +158,29 @@ template <int V> static void run(const Block& block) {
   constexpr int R = tile_rows(V), kFew = std::min(R, 8);  // rows, and where fewer are left
   Tile t = block.tile;
   const int64_t last = block.cols - (block.panels * V - 1) * kWidth;
-  int64_t panel_step = block.panel_step;
+  const int64_t packed_panel = V * kWidth * t.depth * t.a.count;
   bool pack = block.packed;
   for (int64_t i = 0; i < block.rows; i += t.rows) {
     const int64_t left = block.rows - i;
     t.rows = left > R && left <= 2 * kFew ? kFew : std::min<int64_t>(R, left);
-    t.a = block.tile.a + i * t.row_stride, t.c = block.tile.c + i * t.c_stride;
-    t.bias = block.tile.bias, t.packed = block.packed;
-    const real* b = t.b;
+    t.a.data = block.tile.a.data + i * t.a.row_stride;
+    t.c.data = block.tile.c.data + i * t.c.stride;
+    t.c.bias = block.tile.c.bias, t.packed = block.packed;
+    const real* b = t.b.data;
     for (int64_t p = 0; p < block.panels; ++p) {
       // The next rows of A, if this tile and those of the next panels have time to ask for them.
-      t.ahead = t.a, t.ahead_inner = t.ahead_outer = 0;
+      t.ahead = t.a.data, t.ahead_inner = t.ahead_outer = 0;
       if (block.prefetch_a && block.tall && p < 2) {
-        t.ahead += 64 / int64_t(sizeof(real)) + p * (t.depth / 2) * t.step;
-        t.ahead_inner = t.step, t.ahead_outer = kPrefetched * t.step;
+        t.ahead += 64 / int64_t(sizeof(real)) + p * (t.depth / 2) * t.a.step;
+        t.ahead_inner = t.a.step, t.ahead_outer = kPrefetched * t.a.step;
       } else if (block.prefetch_a && !block.tall && p == 0) {
-        t.ahead += R * t.row_stride, t.ahead_inner = t.row_stride, t.ahead_outer = 16 * t.step;
+        t.ahead += R * t.a.row_stride;
+        t.ahead_inner = t.a.row_stride, t.ahead_outer = 16 * t.a.step;
       }
       for (int64_t r = 0; r < R && block.prefetch_c; ++r) {
-        for (int v = 0; v < V; ++v) __builtin_prefetch(t.c + r * t.c_stride + v * kWidth, 1);
+        for (int v = 0; v < V; ++v) {
+          __builtin_prefetch(t.c.data + r * t.c.stride + v * kWidth, 1);
+        }
       }
       t.last = p == block.panels - 1 ? last : kWidth;
       if (t.rows == R) {
@@ -176,15 +192,12 @@ template <int V> static void run(const Block& block) {
       } else {
         t.rows > kFew / 2 ? tile<kFew, V, false, false>(t) : tile<kFew / 2, V, false, false>(t);
       }
-      t.b += panel_step, t.c += V * kWidth;
-      if (t.bias) t.bias += V * kWidth;
-      if (pack) t.packed += V * kWidth * t.depth * t.segment_count;
+      t.b.data += t.b.panel_step, t.c.data += V * kWidth;
+      if (t.c.bias) t.c.bias += V * kWidth;
+      if (pack) t.packed += packed_panel;
     }
-    t.b = b;
-    if (pack) {
-      pack = false, t.b = block.packed, t.b_stride = V * kWidth;
-      panel_step = V * kWidth * t.depth * t.segment_count;
-    }
+    t.b.data = b;
+    if (std::exchange(pack, false)) t.b = {block.packed, V * kWidth, packed_panel};
     if (block.finish.activation || block.finish.residual) finish(block, i, t.rows);
   }
 }
@@ -255,7 +268,7 @@ inline constexpr int64_t kTallRows = 528;  // rows of A that share a panel; a mu
 // The rows and columns of C that one thread computes. `large`: C is not in the caches.
 static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue,
                   bool large) {
-  const int64_t M = a.rows, N = b.cols, K = a.cols, zero = 0;
+  const int64_t M = a.rows, N = b.cols, K = a.cols;
   const bool tall = a.col_stride != 1;
   // Beside each other in memory, eight rows of A fill half a cache line, six of them may need two.
   const int64_t most = tall && ceil_div(N, kWidth) != 4 ? std::min(kMaxVectors, 3) : kMaxVectors;
@@ -265,43 +278,35 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
   for (int64_t i = 0; i < M; i += kTallRows) {
     for (int64_t k0 = 0; k0 == 0 || k0 < K; k0 += kDepth) {  // an empty sum, too, has an epilogue
       const int64_t depth = std::min(kDepth, K - k0);
-      for_groups(
-          N, depth, most, [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
-            const int64_t width = vectors * kWidth;
-            const real* from = b.data + k0 * b.row_stride + column * b.col_stride;
-            Block block{
-                .tile = {.depth = depth,
-                         .a = a.data + i * a.row_stride + k0 * a.col_stride,
-                         .row_stride = a.row_stride,
-                         .step = a.col_stride,
-                         .segments = &zero,
-                         .segment_count = 1,
-                         .b = scratch.data,
-                         .b_stride = width,
-                         .c = c + i * ldc + column,
-                         .c_stride = ldc,
-                         .accumulate = epilogue.accumulate || k0 > 0,
-                         .bias = epilogue.bias && k0 == 0 ? epilogue.bias + column : nullptr},
-                .rows = std::min(kTallRows, M - i),
-                .cols = cols,
-                .panels = panels,
-                .panel_step = depth * width,
-                .tall = tall,
-                .prefetch_a = true,
-                .prefetch_c = large && (k0 > 0 || depth < 64)};
-            if (b.col_stride == 1 && cols == panels * width) {
-              block.tile.b = from, block.tile.b_stride = b.row_stride, block.panel_step = width;
-              const bool small = b.row_stride == width || bytes_of(b.row_stride * depth) <= 1 << 18;
-              if (!small && M > 16) block.packed = scratch.data;
-            } else {
-              pack(b, from, depth, cols, vectors, depth, scratch.data);
-            }
-            if (k0 + depth >= K) {
-              block.finish = epilogue;
-              if (epilogue.residual) block.finish.residual += i * epilogue.residual_stride + column;
-            }
-            run(vectors, block);
-          });
+      const auto group = [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
+        const int64_t width = vectors * kWidth;
+        const real* from = b.data + k0 * b.row_stride + column * b.col_stride;
+        const real* bias = epilogue.bias && k0 == 0 ? epilogue.bias + column : nullptr;
+        Block block{.tile = {.depth = depth,
+                             .a = {a.data + i * a.row_stride + k0 * a.col_stride, a.row_stride,
+                                   a.col_stride},
+                             .b = {scratch.data, width, depth * width},
+                             .c = {c + i * ldc + column, ldc, epilogue.accumulate || k0 > 0, bias}},
+                    .rows = std::min(kTallRows, M - i),
+                    .cols = cols,
+                    .panels = panels,
+                    .tall = tall,
+                    .prefetch_a = true,
+                    .prefetch_c = large && (k0 > 0 || depth < 64)};
+        if (b.col_stride == 1 && cols == panels * width) {
+          block.tile.b = {from, b.row_stride, width};
+          const bool small = b.row_stride == width || bytes_of(b.row_stride * depth) <= 1 << 18;
+          if (!small && M > 16) block.packed = scratch.data;
+        } else {
+          pack(b, from, depth, cols, vectors, depth, scratch.data);
+        }
+        if (k0 + depth >= K) {
+          block.finish = epilogue;
+          if (epilogue.residual) block.finish.residual += i * epilogue.residual_stride + column;
+        }
+        run(vectors, block);
+      };
+      for_groups(N, depth, most, group);
     }
   }
 }

@@ -56,11 +56,11 @@ template <int K, int P>
   for (const int64_t run : s.runs) {
     const real* x = from + run;
 #pragma GCC unroll 8
-    for (int p = 0; p < P; ++p, x += s.step) {
+    for (int k = 0; k < K; ++k, x += kWidth, weights += kWidth) {
+      const Vec w = load(weights);
 #pragma GCC unroll 8
-      for (int k = 0; k < K; ++k) sum[p] += load(x + k * kWidth) * load(weights + k * kWidth);
+      for (int p = 0; p < P; ++p) sum[p] += load(x + p * s.step) * w;
     }
-    weights += K * kWidth;
   }
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p, to += s.spread) {

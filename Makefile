@@ -283,8 +283,8 @@ test: deps ## build and run the tests; SAN=address, undefined or thread for the 
 test-f64: deps ## check every gradient in double precision
 	@$(MAKE) run-tests REAL=double
 
-check: $(O)/check $(O)/weave $(LESSON_BINARIES) ## check order, style, budgets and pages
-	@$(O)/check .; order=$$?; $(O)/weave --check && exit $$order
+check: $(O)/check $(O)/weave $(O)/mutants $(LESSON_BINARIES) ## check order, style, budgets, pages
+	@$(O)/check .; order=$$?; $(O)/mutants --check && $(O)/weave --check && exit $$order
 
 docs: $(O)/weave $(LESSON_BINARIES) ## write code, output and numbers into the pages again
 	@$(O)/weave

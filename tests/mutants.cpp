@@ -1,7 +1,8 @@
 // `make mutants`: applies small wrong edits, one at a time, and sees a named test fail for each.
 // Page: docs/contributing.md
 //
-// Usage: mutants [PART] [ROOT]. PART = 2/6 takes every sixth mutant, beginning with the second.
+// Usage: mutants [PART] [ROOT]. PART = 2/6 takes every sixth mutant, beginning with the second;
+// --check in its place only reads the lists.
 // tests/mutants/*.txt hold blocks like this one; lines outside blocks may be empty or begin with #:
 //
 //     mutant matmul: the gradient of b forgets the transpose
@@ -363,11 +364,16 @@ int main(int argc, char** argv) {
   try {
     size_t part = 1, parts = 1;
     fs::path root = ".";
+    bool only_check = false;
     for (int i = 1; i < argc; ++i) {
-      if (std::sscanf(argv[i], "%zu/%zu", &part, &parts) != 2) root = argv[i];
+      if (argv[i] == std::string("--check"))
+        only_check = true;
+      else if (std::sscanf(argv[i], "%zu/%zu", &part, &parts) != 2)
+        root = argv[i];
     }
     if (part < 1 || part > parts) throw std::runtime_error("PART is k/n with 1 <= k <= n");
     const std::vector<Mutant> all = read_mutants(root);
+    if (only_check) return 0;
     std::vector<Mutant> mutants;
     for (size_t i = part - 1; i < all.size(); i += parts) mutants.push_back(all[i]);
     if (mutants.empty()) throw std::runtime_error("no mutants in tests/mutants/*.txt");

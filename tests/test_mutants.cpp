@@ -97,6 +97,14 @@ TEST_CASE("mutants: a list that makes no sense is refused before anything is bui
   }
 }
 
+TEST_CASE("mutants: --check only reads the lists") {
+  ToyProject toy;
+  CHECK(toy.mutate("42", "43", "--check").output.empty());
+  const CommandResult wrong = toy.mutate("44", "45", "--check");
+  CHECK(wrong.code == 1);
+  CHECK_THAT(wrong.output, ContainsSubstring("the old text stands 0 times"));
+}
+
 TEST_CASE("mutants: a part takes its share") {
   ToyProject toy;
   CHECK(toy.mutate("42", "43", "1/2").code == 0);

@@ -97,7 +97,7 @@ struct Reduced {
 [[gnu::always_inline]] static inline Vec log(Vec x) {
   // x = 2^n m with m between sqrt(1/2) and sqrt(2); a denormal is made larger first.
   const Mask tiny = x < std::numeric_limits<real>::min();
-  const Bits bits = Bits(tiny ? x * 0x1p23f : x);
+  const Bits bits = Bits(abs(tiny ? x * 0x1p23f : x));
   const Bits exponent = (bits - Bits(all(0x1.6a09e6p-1f))) >> 23;
   const Vec n = __builtin_convertvector(exponent, Vec) - (tiny ? all(23) : Vec{});
   const Vec f = Vec(bits - (exponent << 23)) - 1;

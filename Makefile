@@ -2,7 +2,7 @@
 #
 # What is built lies under $(BUILD), and a variant has its own folder there:
 #   make test                  build/
-#   make test SAN=address      build/san-address/     also undefined, thread
+#   make test SAN=address      build/san-address/     with undefined behaviour; also SAN=thread
 #   make test CXX=clang++      build/clang++/
 #   make test-f64              build/f64/             real = double
 # ARGS="..." is handed to the program that is run; V=1 shows the commands.
@@ -57,8 +57,10 @@ CATCH_LIBS    := $(call package,--libs catch2)
 
 # ---- Flags ---------------------------------------------------------------------------------------
 OPT        := $(if $(SAN),-O1,-O2)
-# SAN=fuzzer (clang only) is address and undefined together, with the coverage libFuzzer follows.
-SANITIZE   := $(if $(filter fuzzer,$(SAN)),fuzzer-no-link$(comma)address$(comma)undefined,$(SAN))
+# Undefined behaviour is looked for together with bad addresses; SAN=fuzzer (clang only) adds the
+# coverage that libFuzzer follows.
+SANITIZE   := $(SAN:fuzzer=fuzzer-no-link$(comma)address)
+SANITIZE   := $(SANITIZE:%address=%address$(comma)undefined)
 DEBUG      := $(if $(SAN),-g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
                           -fno-sanitize-recover=all)
 # GCC warns of its own <regex> when it compiles for a sanitizer.
@@ -96,6 +98,19 @@ SOURCES   := $(wildcard $(addprefix framework/,$(filter-out $(NOT_HERE),$(filter
 OBJECTS   := $(SOURCES:%.cpp=$(O)/objects/%.o)
 LIB       := $(O)/libkindling.a
 
+# For another machine only the kernels and what they stand on are compiled, and qemu runs their
+# tests: the headers of packages are the same there, the libraries are not.
+CROSS := $(if $(filter aarch64%,$(MACHINE)),$(if $(filter aarch64 arm64,$(shell uname -m)),,yes))
+ifneq ($(CROSS),)
+PACKAGE_FLAGS := -idirafter /usr/include -DFMT_HEADER_ONLY
+LIBS       := -pthread -static
+CATCH_LIBS :=
+SOURCES    := $(filter framework/base/% framework/kernels/%,$(SOURCES))
+OBJECTS    := $(SOURCES:%.cpp=$(O)/objects/%.o)
+AR         := $(MACHINE)-ar
+OBJCOPY    := $(MACHINE)-objcopy
+endif
+
 # GCC compiles the files of several folders as one: most of a file's time goes into its headers,
 # which are then read once. Clang compiles each alone, and so tells of one that lacks an include.
 define together
@@ -107,7 +122,7 @@ $(O)/objects/framework/$(1).o: $$(part) $(O)/flags | packages
 	$$(Q)printf '#include "%s"\n' $$(PART) | $$(COMPILE) -x c++ -c - -o $$@
 OBJECTS := $(O)/objects/framework/$(1).o $$(filter-out $$(part:%.cpp=$(O)/objects/%.o),$(OBJECTS))
 endef
-ifneq ($(GCC),)
+ifeq ($(GCC)$(CROSS),yes)
 $(eval $(call together,engine,base tensor autograd ops))
 $(eval $(call together,data,data io))
 $(eval $(call together,train,train))
@@ -166,9 +181,11 @@ $(foreach lesson,$(LESSONS),$(eval $(call lesson_rules,$(lesson))))
 
 # ---- Tests and tools -----------------------------------------------------------------------------
 objects_of = $(patsubst %.cpp,$(O)/objects/%.o,$(wildcard $(1)))
-SUPPORT   := $(call objects_of,tests/support/*.cpp)
+SUPPORT   := $(call objects_of,$(if $(CROSS),tests/support/main.cpp tests/support/command.cpp, \
+                                            tests/support/*.cpp))
 TESTS     := $(call objects_of,$(if $(filter double,$(REAL)),tests/f64/*.cpp, \
-                                 tests/test_*.cpp tests/lessons/*.cpp))
+                               $(if $(CROSS),tests/test_kernels_*.cpp, \
+                                 tests/test_*.cpp tests/lessons/*.cpp)))
 FUZZERS   := $(patsubst tests/fuzz/%.cpp,$(O)/fuzz-%,$(wildcard tests/fuzz/*.cpp))
 BENCHES   := $(call objects_of,tests/bench/*.cpp)
 # A test is about ten times slower under ThreadSanitizer, so only those that use threads are run.
@@ -277,11 +294,17 @@ deps: ## install the packages that the tour and the tests need
 
 build: $(LIB) ## build the library
 
-test: deps ## build and run the tests; SAN=address, undefined or thread for the sanitizers
+test: deps ## build and run the tests; SAN=address or thread for the sanitizers
 	@$(MAKE) run-tests
 
 test-f64: deps ## check every gradient in double precision
 	@$(MAKE) run-tests REAL=double
+
+test-qemu: ## run the kernels of ARM, and all tests on an old processor, in an emulator
+	@$(MAKE) $(BUILD)/aarch64-linux-gnu-g++/tests CXX=aarch64-linux-gnu-g++
+	@KINDLING_BUILD=$(BUILD)/aarch64-linux-gnu-g++ NM=aarch64-linux-gnu-nm \
+	  qemu-aarch64 $(BUILD)/aarch64-linux-gnu-g++/tests
+	@$(MAKE) run-tests EMULATOR="qemu-x86_64 -cpu Nehalem"
 
 check: $(O)/check $(O)/weave $(O)/mutants $(LESSON_BINARIES) ## check order, style, budgets, pages
 	@$(O)/check .; order=$$?; $(O)/mutants --check && $(O)/weave --check && exit $$order
@@ -324,7 +347,7 @@ clean: ## remove what was built
 run-tests: $(O)/tests \
            $(if $(filter double,$(REAL)),,$(LESSON_BINARIES) $(O)/bench $(O)/check $(O)/mutants \
                                            $(O)/weave)
-	@$(O)/tests $(if $(TEST_ARGS),"$(TEST_ARGS)") $(ARGS)
+	@$(EMULATOR) $(O)/tests $(if $(TEST_ARGS),"$(TEST_ARGS)") $(ARGS)
 
 peer-deps:
 	@$(foreach p,$(PEER_DEPS),( $(call install_packages,$(p)) ) || echo "# no package $(p)";)

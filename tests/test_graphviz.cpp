@@ -1,4 +1,4 @@
-// Tests of framework/autograd/graphviz: what is drawn, once, and how it is written.
+// Tests of framework/io/graphviz: what is drawn, once, and how it is written.
 #include "io/graphviz.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Tests of framework/autograd/profile: what is counted, and to whom.
+// Tests of framework/train/profile: what is counted, and to whom.
 #include "train/profile.h"
 
 #include <chrono>

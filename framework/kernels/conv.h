@@ -247,7 +247,7 @@ static void conv(const Convolution& shape, const real* x, const real* weight, co
                  real* y) {
   as_products(shape, [=](const Convolution& c, int64_t pixels, int64_t K) {
     if (is_depthwise(c)) {
-      depthwise(c, x, weight, bias, y);
+      depthwise(c, forward(c), x, weight, bias, y);
     } else if (is_pointwise(c)) {
       gemm({x, pixels, c.in, c.in, 1}, {weight, c.in, c.out, 1, c.in}, y, c.out, {.bias = bias});
     } else if (c.in == 1 && 2 * c.out <= kWidth && c.window.stride_w * c.window.dilation_w == 1) {
@@ -263,7 +263,7 @@ static void conv_input_gradient(const Convolution& shape, const real* gy, const 
                                 real* gx) {
   as_products(shape, [=](const Convolution& c, int64_t pixels, int64_t K) {
     if (is_depthwise(c)) {
-      depthwise_input_gradient(c, gy, weight, gx);
+      depthwise(c, backward(c), gy, weight, nullptr, gx);
     } else if (is_pointwise(c)) {
       gemm({gy, pixels, c.out, c.out, 1}, {weight, c.out, c.in, c.in, 1}, gx, c.in, {});
     } else if (c.groups == 1 && c.window.dilation_w == 1 && 2 * c.in < kWidth) {

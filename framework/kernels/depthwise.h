@@ -1,208 +1,250 @@
 // Depthwise convolution: every channel has its own kernel, so there is no product of matrices; a
 // vector holds neighbouring channels of one pixel. Page: docs/kernels.md
 //
-// A band of an image is copied into a frame of zeros, one vector of channels after the other: there
-// the pixels of a row follow each other, and the rows that a window shares with the next stay in
-// the first cache. In place they would be apart by all channels, often a distance that maps most of
-// them to the same few lines of the cache.
+// The image is read where it lies. Pixels whose windows reach over its edges meet fewer taps, so
+// the target falls apart into regions, rectangles of pixels that meet the same taps. A few rows are
+// made at a time, so that the rows that a window shares with the next stay in the first cache, and
+// the rows after them are fetched meanwhile: the steps from pixel to pixel are too long for the
+// processor to foresee them.
 #pragma once
 
 #include "kernels/window.h"
 
 namespace kindling::kernel {
 
-// A frame as planes [vectors of channels, rows, pixels, kWidth].
-struct ChannelPlanes {
-  Frame frame;
-  int64_t pitch, size;  // from row to row, from plane to plane
-  Scratch data;
-  ChannelPlanes(const Frame& of, int64_t channels)
-      : frame(of),
-        pitch((of.right - of.left) * kWidth),
-        size((of.bottom - of.top) * pitch + kWidth),  // not a multiple of a page
-        data(ceil_div(channels, kWidth) * size) {}
+constexpr int64_t kBand = 4;  // rows of pixels that are made together,
+constexpr int kGroup = 4;     // a few vectors of channels at a time
 
-  void copy(const real* image, int64_t h, int64_t w, int64_t channels) const {
-    real* to = data.data;
-    for (int64_t y = frame.top; y < frame.bottom; ++y) {
-      for (int64_t x = frame.left; x < frame.right; ++x, to += kWidth) {
-        const bool inside = y >= 0 && y < h && x >= 0 && x < w;
-        const real* from = image + (y * w + x) * channels;
-        for_vectors(0, channels, [=, this](int64_t c, auto part) {
-          __builtin_prefetch(from + c +
-                             2 * channels);  // writing to so many places, the processor does not
-          store(to + c / kWidth * size, inside ? part.load(from + c) : Vec{});
-        });
-      }
-    }
-  }
+// ---- Regions ------------------------------------------------------------------------------------
+
+// Pixels [first, end) of a row, which meet the taps [tap, tap + taps); or rows of a column.
+struct Stretch {
+  int64_t first, end;
+  size_t tap, taps;
 };
 
-// What a row of pixels of one vector of channels is made of.
-struct Stencil {
-  std::vector<int64_t> runs;  // where taps beside each other begin, from a pixel's place on
-  int64_t step;               // from pixel to pixel in the frame
-  int64_t pixels, spread;     // of the target, and how far apart they are
-};
-
-// P pixels, of K taps beside each other.
-template <int K, int P>
-[[gnu::always_inline]] static inline void stencil(const Stencil& s, const real* from,
-                                                  const real* weights, Vec bias, real* to,
-                                                  int64_t channels, bool stream) {
-  Vec sum[P];
-#pragma GCC unroll 8
-  for (int p = 0; p < P; ++p) sum[p] = bias;
-  for (const int64_t run : s.runs) {
-    const real* x = from + run;
-#pragma GCC unroll 8
-    for (int k = 0; k < K; ++k, x += kWidth, weights += kWidth) {
-      const Vec w = load(weights);
-#pragma GCC unroll 8
-      for (int p = 0; p < P; ++p) sum[p] += load(x + p * s.step) * w;
+// `size` pixels, `step` apart in the source, of `source` pixels. Tap t of the first pixel finds its
+// own at offsets[t]; they ascend.
+static std::vector<Stretch> stretches(int64_t size, int64_t step,
+                                      const std::vector<int64_t>& offsets, int64_t source) {
+  std::vector<Stretch> result;
+  for (int64_t i = 0; i < size; ++i) {
+    Stretch s{i, i + 1, 0, 0};
+    for (const int64_t offset : offsets) {
+      const int64_t at = i * step + offset;
+      s.tap += at < 0, s.taps += at >= 0 && at < source;
     }
-  }
-#pragma GCC unroll 8
-  for (int p = 0; p < P; ++p, to += s.spread) {
-    if (stream) {
-      store_past_caches(to, sum[p]);
+    if (!result.empty() && result.back().tap == s.tap && result.back().taps == s.taps) {
+      ++result.back().end;
     } else {
-      channels >= kWidth ? store(to, sum[p]) : store_first(to, sum[p], channels);
+      result.push_back(s);
     }
   }
+  return result;
 }
 
-// A row. The last pixels may overlap those before: they are computed twice.
-template <int K>
-static void stencil_row(const Stencil& s, const real* from, const real* weights, Vec bias, real* to,
-                        int64_t channels, bool stream) {
-  const auto row = [&](auto count) {
-    constexpr int P = decltype(count)::value;
-    for (int64_t p = 0; p < s.pixels; p += P) {
-      const int64_t at = std::min(p, s.pixels - P);
-      stencil<K, P>(s, from + at * s.step, weights, bias, to + at * s.spread, channels, stream);
-    }
-  };
-  if (s.pixels >= 8) return row(std::integral_constant<int, 8>());
-  if (s.pixels >= 4) return row(std::integral_constant<int, 4>());
-  row(std::integral_constant<int, 1>());
-}
+// Where a tap reads, from its pixel's place in the source on, and its place in weights of [vectors
+// of channels, taps, kWidth]; or the steps between two taps.
+struct Tap {
+  int64_t source, weights;
+  Tap operator-(Tap other) const { return {source - other.source, weights - other.weights}; }
+};
 
-static void depthwise_correlate(const Convolution& shape, const Correlation& c, const real* source,
-                                const real* weight, const real* bias, real* target) {
-  const int64_t C = shape.in, kernel_w = shape.window.kernel_w;
-  const int64_t all_taps = shape.window.kernel_h * kernel_w, wide = ceil_div(C, kWidth) * kWidth;
-  // Weights [vectors of channels, taps, kWidth], of each phase in the order of its taps.
-  const Scratch turned(wide * all_taps);
-  std::fill_n(turned.data, wide * all_taps, real(0));
-  real* place = turned.data;
+// A rectangle of pixels that meet the same taps, `target` after where it would be in the target if
+// its phase began there.
+struct Region {
+  Stretch rows, cols;
+  int64_t target;
+  Tap first, right, down;  // a tap, and the steps to those beside and below it
+};
+
+static std::vector<Region> regions(const Correlation& c, int64_t kernel_w) {
+  const int64_t C = c.source_channels;
+  std::vector<Region> result;
   for (const Phase& phase : c.phases) {
-    for (const int64_t y : phase.kernel_y) {
-      for (const int64_t x : phase.kernel_x) {
-        for (int64_t i = 0; i < C; ++i) {
-          place[i / kWidth * kWidth * all_taps + i % kWidth] =
-              weight[i * all_taps + y * kernel_w + x];
-        }
-        place += kWidth;
+    const auto tap = [&](size_t y, size_t x) {
+      return Tap{(phase.down[y] * c.source_w + phase.right[x]) * C,
+                 (phase.kernel_y[y] * kernel_w + phase.kernel_x[x]) * kWidth};
+    };
+    for (const Stretch& rows : stretches(phase.rows, c.step_h, phase.down, c.source_h)) {
+      for (const Stretch& cols : stretches(phase.cols, c.step_w, phase.right, c.source_w)) {
+        Region& r = result.emplace_back(
+            Region{rows, cols, (phase.y * c.target_w + phase.x) * C, {}, {}, {}});
+        if (rows.taps * cols.taps == 0) continue;
+        r.first = tap(rows.tap, cols.tap);
+        if (cols.taps > 1) r.right = tap(rows.tap, cols.tap + 1) - r.first;
+        if (rows.taps > 1) r.down = tap(rows.tap + 1, cols.tap) - r.first;
       }
     }
   }
-  const int64_t rows = c.rows(), band = c.band(), bands = ceil_div(rows, band);
-  // A result that the caches cannot hold is written past them, which need not read it first.
+  return result;
+}
+
+// What the band from row `begin` on has of a region: its height and width with the steps from pixel
+// to pixel, and where it lies in an image.
+struct Cut {
+  struct Side {
+    int64_t pixels, source, target;
+  } y, x;
+  int64_t source, target;
+
+  Cut(const Correlation& c, const Region& r, int64_t begin) {
+    const int64_t C = c.source_channels, first = std::max(begin, r.rows.first);
+    y = {std::min(begin + kBand, r.rows.end) - first, c.step_h * c.source_w * C,
+         c.spread_h * c.target_w * C};
+    x = {r.cols.end - r.cols.first, c.step_w * C, c.spread_w * C};
+    source = first * y.source + r.cols.first * x.source;
+    target = r.target + first * y.target + r.cols.first * x.target;
+  }
+};
+
+// `reals` numbers that will be read soon, up to `stop`, fetched a line at a time into the second
+// cache.
+struct Ahead {
+  const real *at, *end;
+  Ahead(const real* first, int64_t reals, const real* stop)
+      : at(first), end(std::min(first + reals, stop)) {}
+  [[gnu::always_inline]] void fetch(int64_t lines) {
+    for (; lines > 0 && at < end; --lines, at += 64 / sizeof(real)) __builtin_prefetch(at, 0, 2);
+  }
+};
+
+// Where number i of [channels, taps] lies in [vectors of channels, taps, kWidth].
+static int64_t turned(int64_t i, int64_t taps) {
+  const int64_t channel = i / taps;
+  return (channel / kWidth * taps + i % taps) * kWidth + channel % kWidth;
+}
+
+template <int n> using Number = std::integral_constant<int, n>;
+
+// ---- Forward, and the gradient of the input -----------------------------------------------------
+
+// P pixels in a line of V vectors of channels, or of a part of one, with R x K taps, or as many as
+// the region has where R or K is 0.
+template <int R, int K, int P, int V, class Part>
+[[gnu::noinline]] static void stencil(Part part, const Region& region, const Cut::Side& line,
+                                      const real* from, const real* weights, int64_t vector,
+                                      const real* bias, real* to, bool stream) {
+  Vec sum[P][V];
+#pragma GCC unroll 8
+  for (int i = 0; i < P * V; ++i) {
+    sum[i / V][i % V] = bias ? part.load(bias + i % V * kWidth) : Vec{};
+  }
+  from += region.first.source, weights += region.first.weights;
+  const size_t rows = R > 0 ? R : region.rows.taps, cols = K > 0 ? K : region.cols.taps;
+#pragma GCC unroll 5
+  for (size_t y = 0; y < rows; ++y, from += region.down.source, weights += region.down.weights) {
+    const real *x = from, *w = weights;
+#pragma GCC unroll 5
+    for (size_t k = 0; k < cols; ++k, x += region.right.source, w += region.right.weights) {
+#pragma GCC unroll 8
+      for (int v = 0; v < V; ++v) {
+        const Vec tap = load(w + v * vector);
+#pragma GCC unroll 8
+        for (int p = 0; p < P; ++p) sum[p][v] += part.load(x + p * line.source + v * kWidth) * tap;
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < P * V; ++i) {
+    real* place = to + i / V * line.target + i % V * kWidth;
+    stream ? store_past_caches(place, sum[i / V][i % V]) : part.store(place, sum[i / V][i % V]);
+  }
+}
+
+// Calls f(P, p) for blocks of P pixels, 8, 4 or 1, that cover `pixels`. The last of the large ones
+// may overlap the one before: its pixels are computed twice.
+template <class F>
+[[gnu::always_inline]] static inline void for_blocks(int64_t pixels, const F& f) {
+  int64_t p = 0;
+  const auto blocks = [&](auto P) {
+    for (; pixels >= P && pixels - p > P / 2; p += P) f(P, std::min(p, pixels - P));
+  };
+  blocks(Number<8>()), blocks(Number<4>());
+  for (; p < pixels; ++p) f(Number<1>(), p);
+}
+
+static void depthwise(const Convolution& shape, const Correlation& c, const real* source,
+                      const real* weight, const real* bias, real* target) {
+  const int64_t C = shape.in, taps = shape.window.kernel_h * shape.window.kernel_w;
+  const Scratch weights(ceil_div(C, kWidth) * kWidth * taps);
+  std::fill_n(weights.data, ceil_div(C, kWidth) * kWidth * taps, real(0));
+  for (int64_t i = 0; i < C * taps; ++i) weights.data[turned(i, taps)] = weight[i];
+  const std::vector<Region> parts = regions(c, shape.window.kernel_w);
+  // A result that the second cache cannot hold is written past it, which need not read it first.
   const bool stream =
-      fills_lines(target, C) && bytes_of(shape.batch * c.target_h * c.target_w * C) > 1 << 24;
-  parallel_for(shape.batch * bands, 1, [&](int64_t i, int64_t stop) {
+      fills_lines(target, C) && bytes_of(shape.batch * c.target_h * c.target_w * C) > 1 << 22;
+  const int64_t bands = ceil_div(c.rows(), kBand), total = shape.batch * bands,
+                row = c.source_w * C;
+  parallel_for(total, std::max<int64_t>(1, ceil_div(total, 16)), [&](int64_t i, int64_t stop) {
     for (; i < stop; ++i) {
-      const int64_t begin = i % bands * band, end = std::min(rows, begin + band);
-      const ChannelPlanes planes(frame_of(c, begin, end), C);
-      planes.copy(source + i / bands * c.source_h * c.source_w * C, c.source_h, c.source_w, C);
-      real* const result = target + i / bands * c.target_h * c.target_w * C;
-      const real* weights = turned.data;
-      for (const Phase& phase : c.phases) {
-        size_t taps = phase.right.size();  // in a run
-        for (size_t x = 1; x < phase.right.size(); ++x) {
-          if (phase.right[x] != phase.right[x - 1] + 1) taps = 1;
+      const int64_t begin = i % bands * kBand, n = i / bands;
+      const real* image = source + n * c.source_h * row;
+      real* result = target + n * c.target_h * c.target_w * C;
+      Ahead ahead(image + ((begin + kBand) * c.step_h + shape.window.kernel_h / 2) * row,
+                  kBand * c.step_h * row, source + shape.batch * c.source_h * row);
+      for (int64_t first = 0; first < C; first += kGroup * kWidth) {
+        const int64_t last = std::min(C, first + kGroup * kWidth);
+        for (const Region& region : parts) {
+          const Cut cut(c, region, begin);
+          // Blocks lie along a row, in narrow regions along a column.
+          const auto& [line, along] =
+              cut.x.pixels < 4 ? std::tie(cut.x, cut.y) : std::tie(cut.y, cut.x);
+          const auto make = [&](auto R, auto K) {
+            for (int64_t l = 0; l < line.pixels; ++l) {
+              for_blocks(along.pixels, [&](auto P, int64_t p) {
+                const real* from = image + cut.source + l * line.source + p * along.source;
+                real* to = result + cut.target + l * line.target + p * along.target;
+                const auto block = [&](auto V, int64_t j, auto part) {
+                  stencil<R, K, P, V>(part, region, along, from + j, weights.data + j * taps,
+                                      taps * kWidth, bias ? bias + j : nullptr, to + j, stream);
+                  ahead.fetch(P * V * c.step_h * c.step_w);
+                };
+                if (P == 1 && last - first == kGroup * kWidth) {  // sums that wait for each other
+                  return block(Number < P == 1 ? kGroup : 1 > (), first, Whole{});
+                }
+                for_vectors(first, last,
+                            [&](int64_t j, auto part) { block(Number<1>(), j, part); });
+              });
+            }
+          };
+          const size_t R = region.rows.taps, K = region.cols.taps;
+          R == 3 && K == 3   ? make(Number<3>(), Number<3>())
+          : R == 5 && K == 5 ? make(Number<5>(), Number<5>())
+          : K == 3           ? make(Number<0>(), Number<3>())
+          : K == 5           ? make(Number<0>(), Number<5>())
+                             : make(Number<0>(), Number<0>());
         }
-        auto* const row = taps == 2   ? stencil_row<2>
-                          : taps == 3 ? stencil_row<3>
-                          : taps == 5 ? stencil_row<5>
-                                      : stencil_row<1>;
-        if (row == stencil_row<1>) taps = 1;
-        Stencil stencil{{}, c.step_w * kWidth, phase.cols, c.spread_w * C};
-        for (const int64_t y : phase.down) {
-          for (size_t x = 0; x < phase.right.size(); x += taps) {
-            stencil.runs.push_back(y * planes.pitch +
-                                   (phase.right[x] - planes.frame.left) * kWidth);
-          }
-        }
-        for_vectors(0, C, [&](int64_t channel, auto part) {
-          const Vec first = bias ? part.load(bias + channel) : Vec{};
-          const real* plane = planes.data.data + channel / kWidth * planes.size;
-          for (int64_t r = begin; r < std::min(end, phase.rows); ++r) {
-            const int64_t y = (phase.y + r * c.spread_h) * c.target_w + phase.x;
-            row(stencil, plane + (r * c.step_h - planes.frame.top) * planes.pitch,
-                weights + channel * all_taps, first, result + y * C + channel, C - channel, stream);
-          }
-        });
-        weights += phase.taps() * kWidth;
       }
     }
     if (stream) finish_stores();
   });
 }
 
-static void depthwise(const Convolution& c, const real* x, const real* weight, const real* bias,
-                      real* y) {
-  depthwise_correlate(c, forward(c), x, weight, bias, y);
-}
-
-static void depthwise_input_gradient(const Convolution& c, const real* gy, const real* weight,
-                                     real* gx) {
-  depthwise_correlate(c, backward(c), gy, weight, nullptr, gx);
-}
-
 // ---- Gradient of the weights --------------------------------------------------------------------
 
-// A band of gy, and the frame it was made from.
-struct Band {
-  int64_t rows, pixels, channels;            // of gy; a pixel has `channels`
-  int64_t x_row, x_step, tap_row, tap_step;  // of the frame, from row to row of gy and so on
-};
-// Adds to sums [R, K, kWidth] the sum over all pixels of gy times what each of R x K taps reads; x
-// is where the first of them reads for the first pixel. The last row of taps may be read again.
+// Adds to the sums of R x K taps gy times x, over all pixels of the cut; x is where the first of
+// these taps reads for the first pixel.
 template <int R, int K, class Part>
-static void add_taps(Part part, const Band& b, const real* gy, const real* x, real* sums) {
+static void add_taps(Part part, const Region& region, const Cut& cut, const real* gy, const real* x,
+                     real* sums, Ahead& ahead_gy, Ahead& ahead_x) {
   Vec sum[R][K] = {};
-  for (int64_t r = 0; r < b.rows; ++r, x += b.x_row) {
-    const real* from = x;
-    for (int64_t p = 0; p < b.pixels; ++p, gy += b.channels, from += b.x_step) {
-      const Vec slope = part.load(gy);
-#pragma GCC unroll 8
-      for (int y = 0; y < R; ++y) {
-#pragma GCC unroll 8
-        for (int k = 0; k < K; ++k) {
-          sum[y][k] += slope * load(from + y * b.tap_row + k * b.tap_step);
-        }
+  for (int64_t r = 0; r < cut.y.pixels; ++r) {
+    const real *slope = gy + r * cut.y.target, *from = x + r * cut.y.source;
+    for (int64_t p = 0; p < cut.x.pixels; ++p, slope += cut.x.target, from += cut.x.source) {
+      const Vec s = part.load(slope);
+#pragma GCC unroll 32
+      for (int i = 0; i < R * K; ++i) {
+        sum[i / K][i % K] +=
+            s * part.load(from + i / K * region.down.source + i % K * region.right.source);
       }
+      ahead_gy.fetch(1), ahead_x.fetch(1);
     }
   }
 #pragma GCC unroll 32
-  for (int i = 0; i < R * K; ++i, sums += kWidth) store(sums, load(sums) + sum[i / K][i % K]);
-}
-
-// All taps, as many at once as the registers hold.
-template <int K, class Part>
-static void add_kernel(Part part, const Band& b, int64_t kernel_h, int64_t kernel_w, const real* gy,
-                       const real* x, real* sums) {
-  constexpr int R = K * K + 2 <= Isa::kRegisters ? K : 1;
-  for (int64_t y = 0; y < kernel_h;) {
-    const bool several = y + R <= kernel_h;
-    for (int64_t k = 0; k < kernel_w; k += K) {
-      const real* from = x + y * b.tap_row + k * b.tap_step;
-      real* to = sums + (y * kernel_w + k) * kWidth;
-      several ? add_taps<R, K>(part, b, gy, from, to) : add_taps<1, K>(part, b, gy, from, to);
-    }
-    y += several ? R : 1;
+  for (int i = 0; i < R * K; ++i) {
+    real* place = sums + i / K * region.down.weights + i % K * kWidth;
+    store(place, load(place) + sum[i / K][i % K]);
   }
 }
 
@@ -216,40 +258,48 @@ static void depthwise_weight_gradient(const Convolution& c, const real* gy, cons
   const int64_t pieces = std::max<int64_t>(1, ceil_div(c.batch, piece));
   const Scratch sums(pieces * taps * wide);  // each [vectors of channels, taps, kWidth]
   std::fill_n(sums.data, pieces * taps * wide, real(0));
-  const int64_t band = map.band();
-  parallel_for(c.batch, piece, [&](int64_t n, int64_t stop) {
+  const std::vector<Region> parts = regions(map, w.kernel_w);
+  const int64_t bands = ceil_div(w.out_h, kBand), gy_row = w.out_w * C, x_row = w.w * C;
+  parallel_for(c.batch, piece, [&](int64_t n, int64_t end) {
     real* const mine = sums.data + n / piece * taps * wide;
-    for (; n < stop; ++n) {
-      for (int64_t begin = 0; begin < w.out_h; begin += band) {
-        const int64_t end = std::min(w.out_h, begin + band);
-        const ChannelPlanes planes(frame_of(map, begin, end), C);
-        planes.copy(x + n * w.h * w.w * C, w.h, w.w, C);
-        const Band b{end - begin,
-                     w.out_w,
-                     C,
-                     w.stride_h * planes.pitch,
-                     w.stride_w * kWidth,
-                     w.dilation_h * planes.pitch,
-                     w.dilation_w * kWidth};
-        const real* slopes = gy + (n * w.out_h + begin) * w.out_w * C;
-        for_vectors(0, C, [&](int64_t channel, auto part) {
-          const real* from = planes.data.data + channel / kWidth * planes.size;
-          real* to = mine + channel * taps;
-          using Part = decltype(part);
-          const auto add = w.kernel_w == 3   ? add_kernel<3, Part>
-                           : w.kernel_w == 5 ? add_kernel<5, Part>
-                                             : add_kernel<1, Part>;
-          add(part, b, w.kernel_h, w.kernel_w, slopes + channel, from, to);
-        });
-      }
+    for (int64_t i = n * bands; i < end * bands; ++i) {
+      const int64_t begin = i % bands * kBand;
+      const real* slopes = gy + i / bands * w.out_h * gy_row;
+      const real* image = x + i / bands * w.h * x_row;
+      Ahead ahead_gy(slopes + (begin + kBand) * gy_row, kBand * gy_row,
+                     gy + c.batch * w.out_h * gy_row);
+      Ahead ahead_x(image + ((begin + kBand) * w.stride_h + w.kernel_h / 2) * x_row,
+                    kBand * w.stride_h * x_row, x + c.batch * w.h * x_row);
+      for_vectors(0, C, [&](int64_t j, auto part) {
+        for (const Region& region : parts) {
+          const Cut cut(map, region, begin);
+          if (cut.y.pixels <= 0 || region.rows.taps == 0) continue;
+          const real* from = image + cut.source + region.first.source + j;
+          real* to = mine + j * taps + region.first.weights;
+          const auto add = [&](auto R, auto K, int64_t y, int64_t k) {
+            add_taps<R, K>(part, region, cut, slopes + cut.target + j,
+                           from + y * region.down.source + k * region.right.source,
+                           to + y * region.down.weights + k * kWidth, ahead_gy, ahead_x);
+          };
+          const int64_t R = int64_t(region.rows.taps), K = int64_t(region.cols.taps);
+          if (R == 3 && K == 3) {
+            add(Number<3>(), Number<3>(), 0, 0);
+          } else if (R == 5 && K == 5 && Isa::kRegisters >= 27) {
+            add(Number<5>(), Number<5>(), 0, 0);
+          } else {
+            for (int64_t y = 0; y < R; ++y) {
+              int64_t k = 0;
+              for (; k + 5 <= K; k += 5) add(Number<1>(), Number<5>(), y, k);
+              for (; k + 3 <= K; k += 3) add(Number<1>(), Number<3>(), y, k);
+              for (; k < K; ++k) add(Number<1>(), Number<1>(), y, k);
+            }
+          }
+        }
+      });
     }
   });
   sum_parts(pieces, taps * wide, sums.data, sums.data);
-  for (int64_t j = 0; j < C; ++j) {
-    for (int64_t k = 0; k < taps; ++k) {
-      gw[j * taps + k] = sums.data[(j / kWidth * taps + k) * kWidth + j % kWidth];
-    }
-  }
+  for (int64_t i = 0; i < C * taps; ++i) gw[i] = sums.data[turned(i, taps)];
 }
 
 }  // namespace kindling::kernel

@@ -19,6 +19,8 @@ std::vector<std::pair<const Kernels*, bool>> candidates() {
   all.push_back({&kernels_avx512,
                  avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")});
+#elif defined(__aarch64__) && !defined(KINDLING_DOUBLE)
+  all.push_back({&kernels_neon, true});
 #endif
   return all;
 }

@@ -57,7 +57,7 @@ struct Kernels {
 };
 
 // Which of them are compiled in depends on the machine and the build: see dispatch.cpp.
-extern const Kernels kernels_scalar, kernels_avx2, kernels_avx512;
+extern const Kernels kernels_scalar, kernels_avx2, kernels_avx512, kernels_neon;
 
 namespace detail {
 extern constinit std::atomic<const Kernels*> chosen_kernels;

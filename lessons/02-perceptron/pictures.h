@@ -112,11 +112,11 @@ inline std::vector<Image> weight_images(std::span<const real> weights, int heigh
 }
 
 inline std::string base64(const std::string& bytes) {
-  constexpr char kDigits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  constexpr char kLetters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   std::string out;
   for (size_t bit = 0; bit < 8 * bytes.size(); bit += 6) {  // bytes[bytes.size()] is 0
     const int pair = uint8_t(bytes[bit / 8]) << 8 | uint8_t(bytes[bit / 8 + 1]);
-    out += kDigits[pair >> (10 - bit % 8) & 63];
+    out += kLetters[pair >> (10 - bit % 8) & 63];
   }
   return out.append((4 - out.size() % 4) % 4, '=');
 }

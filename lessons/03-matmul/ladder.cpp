@@ -21,7 +21,7 @@ template <int R, int V, bool kAdds> [[gnu::target("avx512f,fma")]] void sixteen(
 }
 #endif
 
-template <int R, int V, bool kAdds = true> Tile make_tile(int lanes) {
+template <int R, int V, bool kAdds = true> Tile make_tile([[maybe_unused]] int lanes) {
 #if defined(__x86_64__)
   if (lanes == 16) return {R, V, 16, sixteen<R, V, kAdds>, sixteen<1, V, kAdds>};
   if (lanes == 8) return {R, V, 8, eight<R, V, kAdds>, eight<1, V, kAdds>};

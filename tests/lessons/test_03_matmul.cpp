@@ -192,6 +192,23 @@ TEST_CASE("lesson 03: another product can take the place of the table's for a wh
   CHECK(&kindling::kernels() == before);
 }
 
+#if defined(__x86_64__)
+TEST_CASE("lesson 03: the sums of the AVX2 tile stay in registers") {
+  const std::string build = build_folder();
+  if (build.find("san-") != std::string::npos) return;  // a sanitizer needs registers of its own
+  if (!has_program("objdump")) return skip("objdump is not installed: run make deps");
+  const CommandResult loops =
+      run_command("lessons/03-matmul/disassemble " + build + "/objects/lessons/03-matmul/ladder.o");
+  INFO(loops.output);
+  REQUIRE(loops.code == 0);
+  const std::string fits = loops.output.substr(0, loops.output.find("12 rows"));
+  CHECK_THAT(fits, ContainsSubstring("vfmadd"));
+  CHECK_THAT(fits, !ContainsSubstring("(%rsp"));
+  CHECK_THAT(loops.output, ContainsSubstring("48 multiply"));
+  CHECK_THAT(loops.output.substr(fits.size()), ContainsSubstring("(%rsp)"));
+}
+#endif
+
 TEST_CASE("lesson 03: a run passes and leaves its pictures") {
   const TempFolder out;
   // Rows of 256 numbers fit every cache, where the first rung is not as slow as it can be.

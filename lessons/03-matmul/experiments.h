@@ -74,7 +74,7 @@ inline void sweep_tiles(int64_t n, kindling::Report& report) {
     if (rate > best) best = rate, name = fmt::format("{} x {}", all[i].rows, all[i].vectors);
     series[i % 4].x.push_back(all[i].rows), series[i % 4].y.push_back(rate);
   }
-  for (size_t v = 0; v < 4; ++v) series[v].name = fmt::format("{} vectors", v + 1);
+  for (size_t v = 0; v < 4; ++v) series[v].name = fmt::format("{} vector{}", v + 1, v ? "s" : "");
   kindling::write_file(report.path("tiles.svg"),
                        line_chart({fmt::format("Tiles of {}", isa), "rows", "GFLOP/s"}, series));
   fmt::print("   {}: best with {}\n", report.path("tiles.svg"), name);

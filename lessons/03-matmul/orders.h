@@ -1,5 +1,5 @@
-// The picture of the loop orders: what a stretch of the multiply-adds touches. Page:
-// docs/03-matmul.md
+// The picture of the loop orders: what a stretch of the multiply-adds touches.
+// Page: docs/03-matmul.md
 #pragma once
 
 #include <functional>

@@ -96,9 +96,9 @@ inline std::string roofline(const std::string& title, const Machine& m,
     const double px = x.place(dots[i].flops_per_byte), py = y.place(dots[i].gflops);
     d.elements += fmt::format("<circle cx='{:.1f}' cy='{:.1f}' r='4.5' fill='{}'/>\n", px, py,
                               hex(kCategories[2]));
-    // The name stands to the right, or to the left where the one before would be written over.
-    const bool close = i > 0 && std::abs(y.place(dots[i - 1].gflops) - py) < 16 &&
-                       px - x.place(dots[i - 1].flops_per_byte) < 80;
+    // The name stands to the right, or to the left where it would lie on the next dot or its name.
+    const bool close = i + 1 < dots.size() && std::abs(y.place(dots[i + 1].gflops) - py) < 16 &&
+                       std::abs(x.place(dots[i + 1].flops_per_byte) - px) < 80;
     d.text(px + (close ? -9 : 9), py + 4, close ? d.end : d.start, dots[i].name);
   }
   return d.file(title, "GFLOP/s");

@@ -8,8 +8,7 @@
 namespace lesson03 {
 
 // What a register holds: one number, or four, eight, sixteen. Vec is a type the compilers know,
-// with
-// + and * for all its numbers at once; Unaligned is the same at any address.
+// with + and * for all its numbers at once; Unaligned is the same at any address.
 struct One {
   using Vec = float;
   using Unaligned = float;

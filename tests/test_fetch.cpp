@@ -82,3 +82,16 @@ TEST_CASE("fetch: the Debian package") {
   CHECK_THAT(result.output, ContainsSubstring("copying from " + kDebianFolder.string()));
   CHECK(count_files(temp.path() / "set") == 4);
 }
+
+TEST_CASE("fetch: the photograph comes as it is, not packed, and a wrong one is not kept") {
+  if (!has_program("curl")) return skip("curl is missing: make deps");
+  TempFolder temp;
+  const fs::path source = temp.path() / "source", folder = temp.path() / "photograph";
+  write_text(source / "chelsea.png", "not the cat");
+  const CommandResult result = run_command("KINDLING_SOURCE_URL=file://" + source.string() +
+                                           " datasets/fetch photograph " + folder.string());
+  INFO(result.output);
+  CHECK(result.code == 1);
+  CHECK_THAT(result.output, ContainsSubstring("chelsea.png is not the expected file"));
+  CHECK(count_files(folder) == 0);
+}

@@ -21,8 +21,8 @@ inline void move_image(const Shape& image, const real* from, const Move& move, r
     for (int64_t x = 0; x < w; ++x, to += c) {
       const int64_t row = y - move.down, column = x - move.right;
       const bool inside = 0 <= row && row < h && 0 <= column && column < w;
-      const real* pixel = from + (row * w + (move.mirrored ? w - 1 - column : column)) * c;
-      for (int64_t i = 0; i < c; ++i) to[i] = inside ? pixel[i] : background;
+      const int64_t pixel = (row * w + (move.mirrored ? w - 1 - column : column)) * c;
+      for (int64_t i = 0; i < c; ++i) to[i] = inside ? from[pixel + i] : background;
     }
   }
 }

@@ -110,15 +110,16 @@ inline void filters(Report& report, const std::string& path) {
                largest_difference(twice, once) < 1e-5);
 
   std::vector<Image> panels;
-  const auto show = [&](const Tensor& t, double low, double high, lesson02::Rgb (*colour)(double)) {
-    std::vector<real> steps;  // 12 shades do, and make a small file
-    for (real v : t.values()) steps.push_back(std::round(12 * v) / 12);
+  const auto show = [&](const Tensor& t, double low, double high, lesson02::Rgb (*colour)(double),
+                        real shades = 12) {  // few shades make a small file
+    std::vector<real> steps;
+    for (real v : t.values()) steps.push_back(std::round(shades * v) / shades);
     panels.push_back(lesson02::to_images(steps, h, w, 1, low, high, colour).at(0));
   };
   Tensor soft = photo;
   for (int i = 0; i < 3; ++i) soft = filtered(soft, blur());
   show(photo, 0, 1, lesson02::grey_colour);
-  show(soft, 0, 1, lesson02::grey_colour);
+  show(soft, 0, 1, lesson02::grey_colour, 64);  // where all is soft, 12 would be seen as steps
   show(filtered(photo, sharpen()), 0, 1, lesson02::grey_colour);
   show(filtered(photo, sobel_right()), 0, 1, lesson02::diverging_colour);
   show(filtered(photo, sobel_down()), 0, 1, lesson02::diverging_colour);

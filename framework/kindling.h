@@ -7,6 +7,7 @@
 #include "data/idx.h"
 #include "io/file.h"
 #include "io/graphviz.h"
+#include "io/print.h"
 #include "io/safetensors.h"
 #include "train/profile.h"
 #include "train/trainer.h"

@@ -10,6 +10,7 @@
 #include "optim/optimizer.h"
 #include "support/catch.h"
 #include "support/golden.h"
+#include "train/ema.h"
 
 using namespace kindling;
 

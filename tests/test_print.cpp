@@ -1,5 +1,5 @@
-// Tests of framework/tensor/print: the same text as NumPy's (golden/print.txt).
-#include "tensor/tensor.h"
+// Tests of framework/io/print: the same text as NumPy's (golden/print.txt).
+#include "io/print.h"
 
 #include <cstdlib>
 #include <fstream>

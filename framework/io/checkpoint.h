@@ -3,6 +3,7 @@
 
 #include "data/loader.h"
 #include "optim/optimizer.h"
+#include "train/ema.h"
 
 namespace kindling {
 

@@ -23,7 +23,6 @@ struct Kernels {
   // The others are called as their twins, which say what they give.
   decltype(&reference::where) where;
   decltype(&reference::lerp) lerp;
-  decltype(&reference::scale) scale;
   decltype(&reference::dropout_mask) dropout_mask;
   decltype(&reference::strided_copy) strided_copy;
   decltype(&reference::strided_add) strided_add;

@@ -153,11 +153,6 @@ static void lerp(int64_t n, real* w, const real* target, real t) {
   });
 }
 
-static void scale(int64_t n, real* x, real factor) {
-  for_elements(n, 1, 2,
-               [=](int64_t i, auto part) { part.store(x + i, part.load(x + i) * factor); });
-}
-
 static void dropout_mask(int64_t n, real p, uint64_t seed, uint64_t stream, real* mask) {
   const double limit = double(p) * 0x1p32;  // of 2^32 words, this many are dropped
   const real kept = 1 / (1 - p);

@@ -26,7 +26,7 @@ static consteval Kernels make_table(std::index_sequence<U...>, std::index_sequen
   return {
       Isa::name, {unary<Unary(U)>...}, {unary_gradient<Unary(U)>...}, {binary<Binary(B)>...},
       {{binary_gradient<Binary(S), Want::da>...}, {binary_gradient<Binary(S), Want::db>...}},
-      where, lerp, scale, dropout_mask, strided_copy, strided_add, reduce_sum, reduce_max,
+      where, lerp, dropout_mask, strided_copy, strided_add, reduce_sum, reduce_max,
       sum_of_squares, softmax, softmax_gradient, cross_entropy, cross_entropy_gradient, layer_norm,
       layer_norm_gradient, gather_rows, scatter_rows, gemm, conv, conv_input_gradient,
       conv_weight_gradient, max_pool, max_pool_gradient, attention, attention_gradient, sgd, adam,

@@ -410,8 +410,4 @@ void lerp(int64_t n, real* w, const real* target, real t) {
   for (int64_t i = 0; i < n; ++i) w[i] += t * (target[i] - w[i]);
 }
 
-void scale(int64_t n, real* x, real factor) {
-  for (int64_t i = 0; i < n; ++i) x[i] *= factor;
-}
-
 }  // namespace kindling::reference

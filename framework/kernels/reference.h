@@ -35,7 +35,6 @@ void binary_gradient_b(Binary f, const Broadcast& walk, const real* gy, const re
 void where(int64_t n, const real* mask, const real* a, const real* b, real* y);
 // w += t (target - w)
 void lerp(int64_t n, real* w, const real* target, real t);
-void scale(int64_t n, real* x, real factor);
 // mask[i] = 0 with probability p, otherwise 1 / (1 - p); element i is word i % 4 of the block
 // philox(i / 4, stream, seed), so the mask does not depend on the number of threads.
 void dropout_mask(int64_t n, real p, uint64_t seed, uint64_t stream, real* mask);

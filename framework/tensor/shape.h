@@ -51,7 +51,7 @@ class Shape {
     return spliced(i, 0, {size});
   }
 
-  std::string str() const;  // "[64, 784]" (print.cpp)
+  std::string str() const;  // "[64, 784]"
 
  private:
   // The dimensions [i, i + removed) replaced by those of the list.
@@ -72,7 +72,7 @@ class Shape {
 
 template <> struct fmt::formatter<kindling::Shape> {  // {} alone: no width
   constexpr auto parse(format_parse_context& context) { return context.begin(); }
-  appender format(const kindling::Shape& shape, format_context& context) const;  // print.cpp
+  appender format(const kindling::Shape& shape, format_context& context) const;
 };
 
 namespace kindling {

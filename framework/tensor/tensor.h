@@ -183,10 +183,4 @@ inline void copy_into(Tensor& target, const Tensor& source) {
   std::copy_n(source.data(), source.size(), target.mutable_data());
 }
 
-// As NumPy prints: "[[1.  2. ]\n [3.  4.5]]": nested brackets, columns aligned, at most `precision`
-// digits after the point and scientific notation where the range needs it; above 1,000 elements
-// only the first and last three of each dimension, with "..." between. (print.cpp)
-std::string to_string(const Tensor& tensor, int precision = 4);
-std::string to_string(const Indices& indices);
-
 }  // namespace kindling

@@ -1,8 +1,8 @@
 // Printing the way NumPy does: first every shown element becomes a word, all words of one width,
 // then the words are laid out between brackets. Page: docs/tensor.md
-#include <charconv>
+#include "io/print.h"
 
-#include "tensor/tensor.h"
+#include <charconv>
 
 namespace kindling {
 namespace {
@@ -80,12 +80,6 @@ Word word_of(real x, std::chars_format format, int precision, bool all = false) 
 
 }  // namespace
 
-std::string Shape::str() const {
-  std::string text;
-  for (int32_t size : *this) text += (text.empty() ? "" : ", ") + std::to_string(size);
-  return "[" + text + "]";
-}
-
 std::string to_string(const Tensor& tensor, int precision) {
   const Shape& shape = tensor.shape();
   const real* x = tensor.data();
@@ -113,9 +107,3 @@ std::string to_string(const Indices& indices) {
 }
 
 }  // namespace kindling
-
-fmt::appender fmt::formatter<kindling::Shape>::format(const kindling::Shape& shape,
-                                                      format_context& context) const {
-  const std::string text = shape.str();
-  return std::copy(text.begin(), text.end(), context.out());
-}

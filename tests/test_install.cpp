@@ -29,7 +29,7 @@ TEST_CASE("install: a program with one include builds by pkg-config and learns X
   const CommandResult build =
       run_command("cd " + temp.path().string() + " && export PKG_CONFIG_PATH=" + prefix +
                   "/lib/pkgconfig && " + variable("CXX", "c++") + " -std=c++20 " +
-                  (sanitizer.empty() ? "" : "-fsanitize=" + sanitizer) +
+                  (sanitizer.empty() ? "" : "-fsanitize=undefined," + sanitizer) +
                   " xor.cpp $(pkg-config --cflags --libs kindling) -o xor");
   INFO(build.output);
   REQUIRE(build.code == 0);

@@ -302,11 +302,10 @@ test: deps ## build and run the tests; SAN=address or thread for the sanitizers
 test-f64: deps ## check every gradient in double precision
 	@$(MAKE) run-tests REAL=double
 
-test-qemu: ## run the kernels of ARM, and all tests on an old processor, in an emulator
+test-neon: ## compile the kernels for ARM and run their tests in an emulator
 	@$(MAKE) $(BUILD)/aarch64-linux-gnu-g++/tests CXX=aarch64-linux-gnu-g++
 	@KINDLING_BUILD=$(BUILD)/aarch64-linux-gnu-g++ NM=aarch64-linux-gnu-nm \
 	  qemu-aarch64 $(BUILD)/aarch64-linux-gnu-g++/tests
-	@$(MAKE) run-tests EMULATOR="qemu-x86_64 -cpu Nehalem"
 
 check: $(O)/check $(O)/weave $(O)/mutants $(LESSON_BINARIES) ## check order, style, budgets, pages
 	@$(O)/check .; order=$$?; $(O)/mutants --check && $(O)/weave --check && exit $$order
@@ -349,7 +348,7 @@ clean: ## remove what was built
 run-tests: $(O)/tests \
            $(if $(filter double,$(REAL)),,$(LESSON_BINARIES) $(O)/bench $(O)/check $(O)/mutants \
                                            $(O)/weave)
-	@$(EMULATOR) $(O)/tests $(if $(TEST_ARGS),"$(TEST_ARGS)") $(ARGS)
+	@$(O)/tests $(if $(TEST_ARGS),"$(TEST_ARGS)") $(ARGS)
 
 peer-deps:
 	@$(foreach p,$(PEER_DEPS),( $(call install_packages,$(p)) ) || echo "# no package $(p)";)
@@ -361,5 +360,5 @@ run-fuzz: $(FUZZERS)
 	  && tail -n 6 $$fuzzer.log || { tail -n 30 $$fuzzer.log; exit 1; }; done
 
 force:
-.PHONY: help tour lessons lesson-NN data-NAME doctor deps build test test-f64 check docs mutants \
-        fuzz bench record deps-dev install clean packages run-tests run-fuzz peer-deps force
+.PHONY: help tour lessons lesson-NN data-NAME doctor deps build test test-f64 test-neon check docs \
+        mutants fuzz bench record deps-dev install clean packages run-tests run-fuzz peer-deps force

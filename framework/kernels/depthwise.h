@@ -188,8 +188,8 @@ static void depthwise(const Convolution& shape, const Correlation& c, const real
         for (const Region& region : parts) {
           const Cut cut(c, region, begin);
           // Blocks lie along a row, in narrow regions along a column.
-          const auto& [line, along] =
-              cut.x.pixels < 4 ? std::tie(cut.x, cut.y) : std::tie(cut.y, cut.x);
+          const bool narrow = cut.x.pixels < 4;
+          const Cut::Side &line = narrow ? cut.x : cut.y, &along = narrow ? cut.y : cut.x;
           const auto make = [&](auto R, auto K) {
             for (int64_t l = 0; l < line.pixels; ++l) {
               for_blocks(along.pixels, [&](auto P, int64_t p) {

@@ -303,6 +303,8 @@ test-f64: deps ## check every gradient in double precision
 	@$(MAKE) run-tests REAL=double
 
 test-neon: ## compile the kernels for ARM and run their tests in an emulator
+	@command -v aarch64-linux-gnu-g++ >/dev/null && command -v qemu-aarch64 >/dev/null || { \
+	  echo "missing: the ARM compiler or qemu-aarch64. Run: make deps-dev"; exit 1; }
 	@$(MAKE) $(BUILD)/aarch64-linux-gnu-g++/tests CXX=aarch64-linux-gnu-g++
 	@KINDLING_BUILD=$(BUILD)/aarch64-linux-gnu-g++ NM=aarch64-linux-gnu-nm \
 	  qemu-aarch64 $(BUILD)/aarch64-linux-gnu-g++/tests

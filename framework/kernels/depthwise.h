@@ -174,9 +174,8 @@ static void depthwise(const Convolution& shape, const Correlation& c, const real
   // A result that the second cache cannot hold is written past it, which need not read it first.
   const bool stream =
       fills_lines(target, C) && bytes_of(shape.batch * c.target_h * c.target_w * C) > 1 << 22;
-  const int64_t bands = ceil_div(c.rows(), kBand), total = shape.batch * bands,
-                row = c.source_w * C;
-  parallel_for(total, std::max<int64_t>(1, ceil_div(total, 16)), [&](int64_t i, int64_t stop) {
+  const int64_t row = c.source_w * C, bands = ceil_div(c.rows(), kBand), all = shape.batch * bands;
+  parallel_for(all, std::max<int64_t>(1, ceil_div(all, 16)), [&](int64_t i, int64_t stop) {
     for (; i < stop; ++i) {
       const int64_t begin = i % bands * kBand, n = i / bands;
       const real* image = source + n * c.source_h * row;
@@ -201,7 +200,7 @@ static void depthwise(const Convolution& shape, const Correlation& c, const real
                   ahead.fetch(P * V * c.step_h * c.step_w);
                 };
                 if (P == 1 && last - first == kGroup * kWidth) {  // sums that wait for each other
-                  return block(Number < P == 1 ? kGroup : 1 > (), first, Whole{});
+                  return block(Number<(P == 1 ? kGroup : 1)>(), first, Whole{});
                 }
                 for_vectors(first, last,
                             [&](int64_t j, auto part) { block(Number<1>(), j, part); });

@@ -2,28 +2,27 @@
 // framework/kernels/gemm.h, is built the same way. Page: docs/03-matmul.md
 #pragma once
 
+#include <cstring>
+
 #include "03-matmul/loops.h"
 #include "base/parallel.h"
 
 namespace lesson03 {
 
-// What a register holds: one number, or four, eight, sixteen. Vec is a type the compilers know,
-// with + and * for all its numbers at once; Unaligned is the same at any address.
+// What a register holds: one number, or four, eight, sixteen, of a type the compilers know, with +
+// and * for all its numbers at once. They go in and out by memcpy, which asks nothing of an
+// address.
 struct One {
   using Vec = float;
-  using Unaligned = float;
 };
 struct Four {
   using Vec = float __attribute__((vector_size(16)));
-  using Unaligned = float __attribute__((vector_size(16), aligned(4), may_alias));
 };
 struct Eight {
   using Vec = float __attribute__((vector_size(32)));
-  using Unaligned = float __attribute__((vector_size(32), aligned(4), may_alias));
 };
 struct Sixteen {
   using Vec = float __attribute__((vector_size(64)));
-  using Unaligned = float __attribute__((vector_size(64), aligned(4), may_alias));
 };
 
 // 5 to 8. R rows by V registers of C are summed while k runs. Each step loads a row of the panel
@@ -32,7 +31,6 @@ struct Sixteen {
 template <class Register, int R, int V, bool kAdds = true>
 [[gnu::always_inline]] inline void tile(const TileWork& work) {
   using Vec = typename Register::Vec;
-  using Unaligned = typename Register::Unaligned;
   constexpr int64_t kLanes = sizeof(Vec) / sizeof(float), kColumns = V * kLanes;
   const float *a = work.a, *panel = work.panel;
   const int64_t lda = work.lda, stride = work.panel_stride;
@@ -41,7 +39,7 @@ template <class Register, int R, int V, bool kAdds = true>
   for (const float* end = a + work.depth; a != end; ++a, panel += stride) {
     Vec line[V];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) line[v] = *reinterpret_cast<const Unaligned*>(panel + v * kLanes);
+    for (int v = 0; v < V; ++v) std::memcpy(&line[v], panel + v * kLanes, sizeof(Vec));
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) {
       const Vec x = a[r * lda] - Vec{};  // the number in every place: a broadcast
@@ -56,8 +54,10 @@ template <class Register, int R, int V, bool kAdds = true>
     float* row = work.columns == kColumns ? c : std::fill_n(last, kColumns, 0.0f) - kColumns;
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      Unaligned& place = *reinterpret_cast<Unaligned*>(row + v * kLanes);
-      place = kAdds ? place + sum[r][v] : sum[r][v];
+      Vec before;
+      std::memcpy(&before, row + v * kLanes, sizeof before);
+      if (kAdds) sum[r][v] += before;
+      std::memcpy(row + v * kLanes, &sum[r][v], sizeof(Vec));
     }
     for (int64_t j = 0; row == last && j < work.columns; ++j) c[j] += last[j];
   }

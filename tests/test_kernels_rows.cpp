@@ -29,6 +29,15 @@ std::vector<int32_t> random_labels(int64_t rows, int64_t n, uint64_t seed) {
   return labels;
 }
 
+double squares(decltype(&reference::sum_of_squares) kernel, const std::vector<Guarded>& arrays) {
+  std::vector<std::span<const real>> spans;
+  for (const Guarded& a : arrays) spans.emplace_back(a.data(), size_t(a.size()));
+  return kernel(spans);
+}
+double squares(const Kernels& k, const std::vector<Guarded>& arrays) {
+  return squares(k.sum_of_squares, arrays);
+}
+
 using RowKernel = void (*)(int64_t, int64_t, const real*, real*);
 using RowGradient = void (*)(int64_t, int64_t, const real*, const real*, real*);
 
@@ -61,11 +70,16 @@ TEST_CASE("reductions and their gradient equal their twins", "[kernels][rows]") 
     }
     for (const int64_t n : kSizes) {
       const Guarded x(random_values(n, 2));
-      CHECK(k.sum_of_squares(n, x.data()) == Approx(reference::sum_of_squares(n, x.data())));
+      CHECK(squares(k, {x}) == Approx(squares(reference::sum_of_squares, {x})));
     }
-    CHECK(k.sum_of_squares(100000, Guarded(100000, 3).data()) == 900000);
+    CHECK(squares(k, {Guarded(100000, 3)}) == 900000);
     const Guarded large(10, real(1e30));  // whose squares do not fit a float
-    CHECK(k.sum_of_squares(10, large.data()) == Approx(1e61));
+    CHECK(squares(k, {large}) == Approx(1e61));
+    CHECK(squares(k, {}) == 0);
+    // Ends of arrays and of pieces meet in all ways.
+    const std::vector<Guarded> several = {Guarded(1, 2), Guarded(0), Guarded(32767, 1),
+                                          Guarded(70001, 3)};
+    CHECK(squares(k, several) == 4 + 32767 + 9 * 70001);
   });
 }
 
@@ -254,7 +268,7 @@ TEST_CASE("row kernels have the same bits for any number of threads", "[kernels]
       }));
     }
     CHECK(same_for_any_threads([&] {
-      const double sum = k.sum_of_squares(400000, x.data());
+      const double sum = squares(k, {x, gy, x});
       return Guarded(std::vector<real>{real(sum), real(1e7 * (sum - double(real(sum))))});
     }));
     CHECK(same_for_any_threads([&] {

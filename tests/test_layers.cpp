@@ -91,6 +91,34 @@ TEST_CASE("LayerNorm gives rows of mean 0 and variance 1, then scales", "[nn][la
   for (const NamedTensor& p : parameters(norm)) CHECK(p.kind == Kind::norm);
 }
 
+TEST_CASE("BatchNorm keeps what PyTorch's keeps", "[nn][layers][golden]") {
+  const Golden golden("tests/golden/ops.txt");
+  BatchNorm norm(3, {.momentum = 0.3});
+  for (const char* x : {"batch_norm_layer/x0", "batch_norm_layer/x1"}) norm(golden.tensor(x));
+  norm.train(false);
+  const Tensor y = norm(golden.tensor("batch_norm_layer/x1"));
+  CHECK(relative_error(y, golden.tensor("batch_norm_layer/y")) < 1e-6);
+  std::vector<std::string> names;
+  for (const NamedTensor& t : named_tensors(norm)) {
+    names.push_back(t.name);
+    if (t.kind != Kind::buffer) {
+      CHECK(t.kind == Kind::norm);
+    } else {
+      CHECK(relative_error(t.tensor, golden.tensor("batch_norm_layer/" + t.name)) < 1e-6);
+    }
+  }
+  CHECK(names == std::vector<std::string>{"weight", "bias", "running_mean", "running_var",
+                                          "num_batches_tracked"});
+}
+
+TEST_CASE("BatchNorm's activation is that of a layer behind it", "[nn][layers]") {
+  Random random(1);
+  const Tensor x = normal({4, 5}, random);
+  BatchNorm plain(5), fused(5, {.activation = FusedActivation::relu});
+  CHECK(same_elements(fused(x), relu(plain(x))));
+  CHECK(zeros_in(fused(x)) > 0);
+}
+
 TEST_CASE("Sequential runs its layers in order", "[nn][layers]") {
   Random random(7), again(7);
   Sequential model{Linear(3, 4, random), Activation(relu), Linear(4, 2, random)};

@@ -381,6 +381,28 @@ TEST_CASE("weights that do not fit are listed together and change nothing", "[sa
   CHECK_THROWS_WITH(load_weights(one, path), ContainsSubstring("20 unexpected (t00, t01, t02"));
 }
 
+TEST_CASE("a batch norm that PyTorch saved counts its batches in whole numbers", "[safetensors]") {
+  TempFolder folder;
+  const std::string path = (folder.path() / "x").string();
+  TensorFile file = {{"weight", full({2}, 3)},
+                     {"bias", full({2}, 4)},
+                     {"running_mean", full({2}, 5)},
+                     {"running_var", full({2}, 6)},
+                     {"num_batches_tracked", Indices(Shape{}, std::vector<int32_t>{70'000})}};
+  write_safetensors(path, file);
+  BatchNorm norm(2);
+  load_torch_weights(norm, path);
+  CHECK(norm.weight.at({1}) == 3);
+  CHECK(norm.running_var.at({1}) == 6);
+  CHECK(norm.num_batches_tracked.item() == 70'000);
+  CHECK_THROWS_WITH(load_weights(norm, path),
+                    ContainsSubstring("num_batches_tracked is I64 [], expected F32 []"));
+  file["running_var"] = Indices(Shape{3});
+  write_safetensors(path, file);
+  CHECK_THROWS_WITH(load_torch_weights(norm, path),
+                    ContainsSubstring("running_var is F32 [3], expected F32 [2]"));
+}
+
 TEST_CASE("a network that PyTorch saved gives PyTorch's answers", "[safetensors][golden]") {
   Random random(1);
   const auto make = [&] {

@@ -50,16 +50,26 @@ void Grads::walk(Node& root, Tensor gradient) {
   }
 }
 
-void Grads::pass_on(Node& node) {
-  const Tensor gy = std::exchange(node.incoming, Tensor());
-  ENSURE(!node.used,
+void Node::ensure_intact() const {
+  ENSURE(!used,
          "backward: the graph behind {} was used by an earlier backward. Run the forward again, or "
          "add the losses and call backward once",
-         node.op);
-  for (const Edge& edge : node.edges) {
+         op);
+  for (const Edge& edge : edges) {
     ENSURE(!edge.storage || edge.storage->version == edge.version,
-           "{}: input {} was changed after it was recorded", node.op, &edge - node.edges.data());
+           "{}: input {} was changed after it was recorded", op, &edge - edges.data());
   }
+}
+
+Tensor Saved::elements() const {
+  if (kept.defined()) return kept;
+  node->ensure_intact();
+  return observed(node->op, true, [&] { return node->result(); });
+}
+
+void Grads::pass_on(Node& node) {
+  const Tensor gy = std::exchange(node.incoming, Tensor());
+  node.ensure_intact();
   node_ = &node;
   observed(node.op, true, [&] { node.backward(gy, *this); });
   node.used = true;

@@ -53,7 +53,8 @@ struct Edge {
 class Node : public Counted {
  public:
   // In this order a node of two inputs takes five cache lines instead of six.
-  bool used = false;  // a backward has passed; closure and edges are gone
+  bool used = false;        // a backward has passed; closure and edges are gone
+  bool recomputes = false;  // result() can be called
   const char* const op;
   const uint64_t id = graph_state.next_id++;
   const Shape shape;  // of the result
@@ -62,6 +63,9 @@ class Node : public Counted {
 
   bool leaf() const { return edges.empty(); }
   virtual void backward(const Tensor&, Grads&) {}  // calls the closure, then frees it
+  // The result, computed again from what the closure keeps, for the backward of who reads it.
+  virtual Tensor result() { return {}; }
+  void ensure_intact() const;  // throws if it is used, or an input was changed
 
  protected:
   Node(const char* op_name, const Shape& of_result, std::span<Edge> room)
@@ -124,6 +128,8 @@ class Grads {
   }
   // The sum itself, zeroed if nothing has arrived yet, for kernels that add in place.
   Tensor& into(int i);
+  // Its elements, or null when it is not wanted.
+  real* sum_of(int i) { return wants(i) ? into(i).mutable_data() : nullptr; }
 
  private:
   void pass_on(Node& node);
@@ -135,6 +141,19 @@ class Grads {
   std::vector<Ref<Node>> leaves_;      // that were reached
 };
 
+// An input that backward reads, to be captured instead of a tensor: its elements, or, where the
+// operation that made it can compute them again, that operation, so that they need not be kept.
+struct Saved {
+  Ref<Node> node;
+  Tensor kept;  // undefined: to be computed again
+
+  explicit Saved(const Tensor& x) : node(node_of(x)) {
+    // What was written to after it was computed cannot be computed again.
+    if (!node || !node->recomputes || x.storage()->version != 0) kept = x.detach();
+  }
+  Tensor elements() const;  // in backward
+};
+
 // An input as record() takes it: a tensor, or the indices that an operation reads again on its way
 // back. shape_only(x) says that backward never reads the elements of x, which may then be freed or
 // written early.
@@ -143,6 +162,7 @@ struct Input {
   Storage* storage;  // null: not read
   Input(const Tensor& x, bool read = true)
       : node(node_of(x)), storage(read ? x.storage().get() : nullptr) {}
+  Input(const Saved& x) : node(x.node.get()), storage(x.kept.storage().get()) {}
   Input(const Indices& x) : node(nullptr), storage(x.storage().get()) {}
 };
 inline Input shape_only(const Tensor& x) { return {x, false}; }
@@ -163,10 +183,15 @@ template <class Backward> class Operation final : public Node {
     for (const auto& [node, storage] : inputs) {
       new (edge++) Edge{Ref<Node>(node), Ref<Storage>(storage), storage ? storage->version : 0};
     }
+    recomputes = requires { backward_->result(); };
   }
   void backward(const Tensor& gy, Grads& grads) override {
     (*backward_)(gy, grads);
     backward_.reset();
+  }
+  Tensor result() override {
+    if constexpr (requires { backward_->result(); }) return backward_->result();
+    return {};
   }
 
  private:
@@ -190,7 +215,8 @@ template <class Run> auto observed(const char* op, bool backward, const Run& run
 // Runs `value()`, a function giving the result without history, and, if some input wants a gradient
 // and recording is on, attaches a node. `backward(gy, grads)` or `backward(gy, y, grads)` later
 // gets the gradient of the result (and the result) and adds those of the inputs. Recording is off
-// while it runs, so it may call any operation. `op` must outlive the graph: a string literal.
+// while it runs, so it may call any operation. `op` must outlive the graph: a string literal. If
+// backward is an object with result(), inputs of others that are Saved are computed again by it.
 template <class Value, class Backward>
 Tensor record(const char* op, Inputs inputs, Value&& value, Backward backward) {
   Tensor y = observed(op, false, value);

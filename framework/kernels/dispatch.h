@@ -35,6 +35,9 @@ struct Kernels {
   decltype(&reference::cross_entropy_gradient) cross_entropy_gradient;
   decltype(&reference::layer_norm) layer_norm;
   decltype(&reference::layer_norm_gradient) layer_norm_gradient;
+  decltype(&reference::batch_statistics) batch_statistics;
+  decltype(&reference::batch_norm) batch_norm;
+  decltype(&reference::batch_norm_gradient) batch_norm_gradient;
   decltype(&reference::gather_rows) gather_rows;
   decltype(&reference::scatter_rows) scatter_rows;
   decltype(&reference::gemm) gemm;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "kernels/attention.h"
+#include "kernels/batch_norm.h"
 #include "kernels/conv.h"
 #include "kernels/dispatch.h"
 #include "kernels/elementwise.h"
@@ -28,9 +29,9 @@ static consteval Kernels make_table(std::index_sequence<U...>, std::index_sequen
       {{binary_gradient<Binary(S), Want::da>...}, {binary_gradient<Binary(S), Want::db>...}},
       where, lerp, dropout_mask, strided_copy, strided_add, reduce_sum, reduce_max,
       sum_of_squares, softmax, softmax_gradient, cross_entropy, cross_entropy_gradient, layer_norm,
-      layer_norm_gradient, gather_rows, scatter_rows, gemm, conv, conv_input_gradient,
-      conv_weight_gradient, max_pool, max_pool_gradient, attention, attention_gradient, sgd, adam,
-      rmsprop, lars, fma_chains};
+      layer_norm_gradient, batch_statistics, batch_norm, batch_norm_gradient, gather_rows,
+      scatter_rows, gemm, conv, conv_input_gradient, conv_weight_gradient, max_pool,
+      max_pool_gradient, attention, attention_gradient, sgd, adam, rmsprop, lars, fma_chains};
   // clang-format on
 }
 constexpr Kernels kTable =

@@ -1,5 +1,5 @@
-// One step of an optimizer over one parameter: w the weights, g their gradient. Formulas and
-// sources stand at the options, in types.h. Page: docs/optim.md
+// One step of an optimizer over all parameters: w the weights of one, g their gradient. Formulas
+// and sources stand at the options, in types.h. Page: docs/optim.md
 #pragma once
 
 #include "kernels/rows.h"
@@ -8,74 +8,81 @@ namespace kindling::kernel {
 
 // sgd and lars: g = scale (g + decay w), which goes into the velocity if there is momentum.
 // Not inlined, so that a bias has the same bits with either.
-[[gnu::noinline]] static void descend(const ParameterStep& p, real scale, real decay, real momentum,
+[[gnu::noinline]] static void descend(std::span<const ParameterStep> all, real scale, real momentum,
                                       bool nesterov) {
-  const real rate = real(p.rate);
-  for_elements(p.n, 7, 5, [=, w = p.w, g = p.g, velocity = p.state[0]](int64_t i, auto part) {
-    const Vec before = part.load(w + i);
-    Vec step = scale * (part.load(g + i) + decay * before);
-    if (momentum != 0) {
-      const Vec v = momentum * part.load(velocity + i) + step;
-      part.store(velocity + i, v);
-      step = nesterov ? step + momentum * v : v;
-    }
-    part.store(w + i, before - rate * step);
+  for_arrays(all, 7, 5, [=](const ParameterStep& p, Sum&) {
+    const real rate = real(p.rate), decay = real(p.decay);
+    return [=, w = p.w, g = p.g, velocity = p.state[0]](int64_t i, auto part) {
+      const Vec before = part.load(w + i);
+      Vec step = scale * (part.load(g + i) + decay * before);
+      if (momentum != 0) {
+        const Vec v = momentum * part.load(velocity + i) + step;
+        part.store(velocity + i, v);
+        step = nesterov ? step + momentum * v : v;
+      }
+      part.store(w + i, before - rate * step);
+    };
   });
 }
 
-static void sgd(const ParameterStep& p, const SgdOptions& options) {
-  descend(p, 1, real(p.decay), real(options.momentum), options.nesterov);
+static void sgd(std::span<const ParameterStep> all, const SgdOptions& options) {
+  descend(all, 1, real(options.momentum), options.nesterov);
 }
 
-static void lars(const ParameterStep& p, const LarsOptions& options) {
-  const real momentum = real(options.momentum);
-  if (p.bias_or_norm) return descend(p, 1, 0, momentum, false);
-  const double w_norm = std::sqrt(sum_of_squares(p.n, p.w));
-  const auto add = [decay = p.decay, w = p.w, g = p.g](Sum& sum, int64_t i, auto part) {
-    const auto square = [=](Wide gi, Wide wi) { return (gi + decay * wi) * (gi + decay * wi); };
-    sum.add(square, part.load(g + i), part.load(w + i));
-  };
-  const double g_norm = std::sqrt(total(p.n, add));
-  const double trust = w_norm > 0 && g_norm > 0 ? options.trust * w_norm / g_norm : 1;
-  descend(p, real(trust), real(p.decay), momentum, false);
+static void lars(std::span<const ParameterStep> all, const LarsOptions& options) {
+  for (ParameterStep p : all) {
+    const auto add = [decay = p.decay, w = p.w, g = p.g](Sum& sum, int64_t i, auto part) {
+      const auto square = [=](Wide gi, Wide wi) { return (gi + decay * wi) * (gi + decay * wi); };
+      sum.add(square, part.load(g + i), part.load(w + i));
+    };
+    const std::array weights = {std::span<const real>(p.w, size_t(p.n))};
+    const double w_norm = std::sqrt(sum_of_squares(weights)), g_norm = std::sqrt(total(p.n, add));
+    const bool plain = p.bias_or_norm || w_norm == 0 || g_norm == 0;
+    if (p.bias_or_norm) p.decay = 0;
+    descend({&p, 1}, real(plain ? 1 : options.trust * w_norm / g_norm), real(options.momentum),
+            false);
+  }
 }
 
-static void adam(const ParameterStep& p, const AdamOptions& options) {
+static void adam(std::span<const ParameterStep> all, const AdamOptions& options) {
   const double beta1 = options.beta1, beta2 = options.beta2;
-  const double correction1 = options.bias_correction ? 1 - std::pow(beta1, double(p.t)) : 1;
-  const double correction2 = options.bias_correction ? 1 - std::pow(beta2, double(p.t)) : 1;
-  const real rate = real(p.rate / correction1), unbias = real(1 / std::sqrt(correction2));
   const real take1 = real(1 - beta1), keep2 = real(beta2), take2 = real(1 - beta2);
-  const real shrink = real(options.decoupled ? 1 - p.rate * p.decay : 1);
-  const real decay = real(options.decoupled ? 0 : p.decay), epsilon = real(options.epsilon);
-  for_elements(
-      p.n, 14, 7, [=, w = p.w, g = p.g, m = p.state[0], v = p.state[1]](int64_t i, auto part) {
-        const Vec before = part.load(w + i), gradient = part.load(g + i) + decay * before;
-        Vec mean = part.load(m + i);
-        mean += take1 * (gradient - mean);
-        const Vec square = keep2 * part.load(v + i) + take2 * gradient * gradient;
-        part.store(m + i, mean), part.store(v + i, square);
-        part.store(w + i, shrink * before - rate * mean / (sqrt(square) * unbias + epsilon));
-      });
+  const real epsilon = real(options.epsilon);
+  for_arrays(all, 14, 7, [=](const ParameterStep& p, Sum&) {
+    const double correction1 = options.bias_correction ? 1 - std::pow(beta1, double(p.t)) : 1;
+    const double correction2 = options.bias_correction ? 1 - std::pow(beta2, double(p.t)) : 1;
+    const real rate = real(p.rate / correction1), unbias = real(1 / std::sqrt(correction2));
+    const real shrink = real(options.decoupled ? 1 - p.rate * p.decay : 1);
+    const real decay = real(options.decoupled ? 0 : p.decay);
+    return [=, w = p.w, g = p.g, m = p.state[0], v = p.state[1]](int64_t i, auto part) {
+      const Vec before = part.load(w + i), gradient = part.load(g + i) + decay * before;
+      Vec mean = part.load(m + i);
+      mean += take1 * (gradient - mean);
+      const Vec square = keep2 * part.load(v + i) + take2 * gradient * gradient;
+      part.store(m + i, mean), part.store(v + i, square);
+      part.store(w + i, shrink * before - rate * mean / (sqrt(square) * unbias + epsilon));
+    };
+  });
 }
 
-static void rmsprop(const ParameterStep& p, const RmsPropOptions& options) {
-  const real rate = real(p.rate), decay = real(p.decay), momentum = real(options.momentum);
+static void rmsprop(std::span<const ParameterStep> all, const RmsPropOptions& options) {
   const real keep = real(options.alpha), take = real(1 - options.alpha);
-  const real epsilon = real(options.epsilon);
+  const real momentum = real(options.momentum), epsilon = real(options.epsilon);
   const real inside = options.epsilon_inside_root ? epsilon : 0, outside = epsilon - inside;
-  for_elements(p.n, 10, 7,
-               [=, w = p.w, g = p.g, s = p.state[0], v = p.state[1]](int64_t i, auto part) {
-                 const Vec before = part.load(w + i), gradient = part.load(g + i) + decay * before;
-                 const Vec square = keep * part.load(s + i) + take * gradient * gradient;
-                 part.store(s + i, square);
-                 Vec step = gradient / (sqrt(square + inside) + outside);
-                 if (momentum != 0) {
-                   step = momentum * part.load(v + i) + step;
-                   part.store(v + i, step);
-                 }
-                 part.store(w + i, before - rate * step);
-               });
+  for_arrays(all, 10, 7, [=](const ParameterStep& p, Sum&) {
+    const real rate = real(p.rate), decay = real(p.decay);
+    return [=, w = p.w, g = p.g, s = p.state[0], v = p.state[1]](int64_t i, auto part) {
+      const Vec before = part.load(w + i), gradient = part.load(g + i) + decay * before;
+      const Vec square = keep * part.load(s + i) + take * gradient * gradient;
+      part.store(s + i, square);
+      Vec step = gradient / (sqrt(square + inside) + outside);
+      if (momentum != 0) {
+        step = momentum * part.load(v + i) + step;
+        part.store(v + i, step);
+      }
+      part.store(w + i, before - rate * step);
+    };
+  });
 }
 
 }  // namespace kindling::kernel

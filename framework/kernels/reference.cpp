@@ -199,9 +199,11 @@ void reduce_max(int64_t outer, int64_t n, int64_t inner, const real* x, real* y,
   }
 }
 
-double sum_of_squares(int64_t n, const real* x) {
+double sum_of_squares(std::span<const std::span<const real>> arrays) {
   double sum = 0;
-  for (int64_t i = 0; i < n; ++i) sum += double(x[i]) * double(x[i]);
+  for (const std::span<const real>& array : arrays) {
+    for (const real x : array) sum += double(x) * double(x);
+  }
   return sum;
 }
 
@@ -301,6 +303,58 @@ void layer_norm_gradient(int64_t rows, int64_t n, const real* gy, const real* x,
   for (int64_t i = 0; gbias && i < n; ++i) gbias[i] += real(sum_b[size_t(i)]);
 }
 
+void batch_statistics(int64_t rows, int64_t n, const real* x, real* mean, real* variance) {
+  for (int64_t c = 0; c < n; ++c) {
+    double sum = 0, squares = 0;
+    for (int64_t r = 0; r < rows; ++r) sum += double(x[r * n + c]);
+    const double m = sum / double(rows);
+    for (int64_t r = 0; r < rows; ++r) squares += std::pow(double(x[r * n + c]) - m, 2);
+    mean[c] = real(m), variance[c] = real(squares / double(rows));
+  }
+}
+
+namespace {
+
+Unary function_of(FusedActivation activation) {
+  if (activation == FusedActivation::none) return Unary::affine;  // 1 x + 0
+  return activation == FusedActivation::relu ? Unary::relu : Unary::silu;
+}
+
+}  // namespace
+
+void batch_norm(const ChannelNorm& norm, const real* x, real* y) {
+  for (int64_t i = 0; i < norm.rows * norm.n; ++i) {
+    const int64_t c = i % norm.n;
+    const double deviation = std::sqrt(double(norm.variance[c]) + double(norm.epsilon));
+    const double h = (double(x[i]) - double(norm.mean[c])) / deviation;
+    const double z = h * (norm.weight ? double(norm.weight[c]) : 1) +  //
+                     (norm.bias ? double(norm.bias[c]) : 0);
+    y[i] = real(value(function_of(norm.activation), z, 1, 0));
+  }
+}
+
+void batch_norm_gradient(const ChannelNorm& norm, bool of_batch, const real* gy, const real* x,
+                         real* gx, real* gweight, real* gbias) {
+  const int64_t rows = norm.rows, n = norm.n;
+  for (int64_t c = 0; c < n; ++c) {
+    const double deviation = std::sqrt(double(norm.variance[c]) + double(norm.epsilon));
+    const double w = norm.weight ? double(norm.weight[c]) : 1;
+    const auto h = [&](int64_t i) { return (double(x[i]) - double(norm.mean[c])) / deviation; };
+    const auto g = [&](int64_t i) {  // of what the activation was applied to
+      const double z = h(i) * w + (norm.bias ? double(norm.bias[c]) : 0);
+      return double(gy[i]) * slope(function_of(norm.activation), z, 1, 0);
+    };
+    double sum_g = 0, sum_gh = 0;
+    for (int64_t i = c; i < rows * n; i += n) sum_g += g(i), sum_gh += g(i) * h(i);
+    if (gweight) gweight[c] += real(sum_gh);
+    if (gbias) gbias[c] += real(sum_g);
+    for (int64_t i = c; gx && i < rows * n; i += n) {
+      const double moved = of_batch ? (sum_g + h(i) * sum_gh) / double(rows) : 0;
+      gx[i] = real((g(i) - moved) * w / deviation);
+    }
+  }
+}
+
 void gather_rows(int64_t rows, int64_t n, const real* x, const int32_t* index, real* y) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t i = 0; i < n; ++i) y[r * n + i] = x[index[r] * n + i];
@@ -339,75 +393,6 @@ void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue
       row[j] += epilogue.residual[i * epilogue.residual_stride + j];
     }
   }
-}
-
-// ---- Optimizers ---------------------------------------------------------------------------------
-
-void sgd(const ParameterStep& p, const SgdOptions& options) {
-  for (int64_t i = 0; i < p.n; ++i) {
-    double direction = p.g[i] + p.decay * p.w[i];
-    if (options.momentum != 0) {
-      const double v = options.momentum * p.state[0][i] + direction;
-      p.state[0][i] = real(v);
-      direction = options.nesterov ? direction + options.momentum * v : v;
-    }
-    p.w[i] = real(p.w[i] - p.rate * direction);
-  }
-}
-
-void adam(const ParameterStep& p, const AdamOptions& options) {
-  const double beta1 = options.beta1, beta2 = options.beta2;
-  for (int64_t i = 0; i < p.n; ++i) {
-    const double gradient = options.decoupled ? double(p.g[i]) : p.g[i] + p.decay * p.w[i];
-    const double mean = beta1 * p.state[0][i] + (1 - beta1) * gradient;
-    const double square = beta2 * p.state[1][i] + (1 - beta2) * gradient * gradient;
-    p.state[0][i] = real(mean), p.state[1][i] = real(square);
-    double mean_now = mean, square_now = square;
-    if (options.bias_correction) {
-      mean_now /= 1 - std::pow(beta1, double(p.t));
-      square_now /= 1 - std::pow(beta2, double(p.t));
-    }
-    const double decay = options.decoupled ? p.decay * p.w[i] : 0;
-    const double direction = mean_now / (std::sqrt(square_now) + options.epsilon) + decay;
-    p.w[i] = real(p.w[i] - p.rate * direction);
-  }
-}
-
-void rmsprop(const ParameterStep& p, const RmsPropOptions& options) {
-  for (int64_t i = 0; i < p.n; ++i) {
-    const double gradient = p.g[i] + p.decay * p.w[i];
-    const double square = options.alpha * p.state[0][i] + (1 - options.alpha) * gradient * gradient;
-    p.state[0][i] = real(square);
-    double direction =
-        gradient / (options.epsilon_inside_root ? std::sqrt(square + options.epsilon)
-                                                : std::sqrt(square) + options.epsilon);
-    if (options.momentum != 0) {
-      direction += options.momentum * p.state[1][i];
-      p.state[1][i] = real(direction);
-    }
-    p.w[i] = real(p.w[i] - p.rate * direction);
-  }
-}
-
-void lars(const ParameterStep& p, const LarsOptions& options) {
-  const double decay = p.bias_or_norm ? 0 : p.decay;
-  double w_squares = 0, g_squares = 0;
-  for (int64_t i = 0; i < p.n; ++i) {
-    const double gradient = p.g[i] + decay * p.w[i];
-    w_squares += double(p.w[i]) * p.w[i], g_squares += gradient * gradient;
-  }
-  const bool plain = p.bias_or_norm || w_squares == 0 || g_squares == 0;
-  const double scale = plain ? 1 : options.trust * std::sqrt(w_squares / g_squares);
-  for (int64_t i = 0; i < p.n; ++i) {
-    const double gradient = p.g[i] + decay * p.w[i];
-    const double v = options.momentum * p.state[0][i] + scale * gradient;
-    p.state[0][i] = real(v);
-    p.w[i] = real(p.w[i] - p.rate * v);
-  }
-}
-
-void lerp(int64_t n, real* w, const real* target, real t) {
-  for (int64_t i = 0; i < n; ++i) w[i] += t * (target[i] - w[i]);
 }
 
 }  // namespace kindling::reference

@@ -49,7 +49,8 @@ void strided_add(const Broadcast& walk, const real* y, real* x);
 void reduce_sum(int64_t outer, int64_t n, int64_t inner, const real* x, real* y);
 // The first maximum and its index; NaN counts as the largest; n >= 1.
 void reduce_max(int64_t outer, int64_t n, int64_t inner, const real* x, real* y, int32_t* where);
-double sum_of_squares(int64_t n, const real* x);
+// Of the elements of all arrays.
+double sum_of_squares(std::span<const std::span<const real>> arrays);
 
 // ---- Rows of n elements -------------------------------------------------------------------------
 
@@ -70,6 +71,14 @@ void layer_norm(int64_t rows, int64_t n, const real* x, const real* weight, cons
 void layer_norm_gradient(int64_t rows, int64_t n, const real* gy, const real* x, const real* weight,
                          const real* mean, const real* inverse_deviation, real* gx, real* gweight,
                          real* gbias);
+// Mean and biased variance of each column of x [rows, n].
+void batch_statistics(int64_t rows, int64_t n, const real* x, real* mean, real* variance);
+// y = activation((x - mean) / sqrt(variance + epsilon) * weight + bias)
+void batch_norm(const ChannelNorm& norm, const real* x, real* y);
+// of_batch: mean and variance are those of x, and move with it. gx may be null; gweight and gbias
+// (null or [n]) are added to.
+void batch_norm_gradient(const ChannelNorm& norm, bool of_batch, const real* gy, const real* x,
+                         real* gx, real* gweight, real* gbias);
 // Rows by index: y[r] = x[index[r]] and, backwards, gx[index[r]] += gy[r], in order of r.
 void gather_rows(int64_t rows, int64_t n, const real* x, const int32_t* index, real* y);
 void scatter_rows(int64_t rows, int64_t n, const real* gy, const int32_t* index, real* gx);
@@ -106,11 +115,11 @@ void attention_gradient(const Attention& a, const real* q, const real* k, const 
 
 // ---- Optimizers ---------------------------------------------------------------------------------
 
-// One step over one parameter; formulas at the options. States: the velocity; m and v; the mean
+// One step over all parameters; formulas at the options. States: the velocity; m and v; the mean
 // square and the velocity. The velocity of sgd and rmsprop may be null without momentum.
-void sgd(const ParameterStep& p, const SgdOptions& options);
-void adam(const ParameterStep& p, const AdamOptions& options);
-void rmsprop(const ParameterStep& p, const RmsPropOptions& options);
-void lars(const ParameterStep& p, const LarsOptions& options);
+void sgd(std::span<const ParameterStep> all, const SgdOptions& options);
+void adam(std::span<const ParameterStep> all, const AdamOptions& options);
+void rmsprop(std::span<const ParameterStep> all, const RmsPropOptions& options);
+void lars(std::span<const ParameterStep> all, const LarsOptions& options);
 
 }  // namespace kindling::reference

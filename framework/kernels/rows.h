@@ -26,14 +26,37 @@ template <class F> static double sum_of(int64_t begin, int64_t end, const F& f) 
   return sum.total();
 }
 
-// The same for i < n, on all threads: the pieces are cut by n alone and added in order.
-template <class F> static double total(int64_t n, const F& f) {
-  if (n <= kGrain) return sum_of(0, n, f);
+// The sum of f(begin, end) over pieces of 0 .. n-1, on all threads: they are cut by n alone and
+// added in order.
+template <class F> static double sum_pieces(int64_t n, const F& f) {
+  if (n <= kGrain) return f(0, n);
   const int64_t piece = std::max(kGrain, ceil_div(n, 64));
   double sums[64];
-  parallel_for(n, piece,
-               [&](int64_t begin, int64_t end) { sums[begin / piece] = sum_of(begin, end, f); });
+  parallel_for(n, piece, [&](int64_t begin, int64_t end) { sums[begin / piece] = f(begin, end); });
   return std::accumulate(sums, sums + ceil_div(n, piece), 0.0);
+}
+template <class F> static double total(int64_t n, const F& f) {
+  return sum_pieces(n, [&](int64_t begin, int64_t end) { return sum_of(begin, end, f); });
+}
+
+// Calls f(i, part), with f = rule(array, sum), for the elements of each array, and returns the
+// total of the sums. Arrays are cut into pieces as if they lay end to end: so many small ones cost
+// one fork and join, and a large one is shared.
+template <class Array, class Rule>
+static double for_arrays(std::span<const Array> arrays, int64_t flops, int64_t reals,
+                         const Rule& rule) {
+  int64_t n = 0;
+  for (const Array& array : arrays) n += int64_t(array.size());
+  count_cost(flops * n, bytes_of(reals * n));
+  return sum_pieces(n, [&](int64_t begin, int64_t end) {
+    Sum sum{};
+    for (const Array& array : arrays) {
+      const int64_t size = int64_t(array.size()), from = std::max<int64_t>(begin, 0);
+      if (from < std::min(end, size)) for_vectors(from, std::min(end, size), rule(array, sum));
+      begin -= size, end -= size;
+    }
+    return sum.total();
+  });
 }
 
 // Calls strip(x, y, cols) for strips of columns of x [outer, n, inner] and y [outer, inner]: where
@@ -51,30 +74,42 @@ static void for_strips(int64_t outer, int64_t n, int64_t inner, int64_t flops, c
   });
 }
 
-// Sums down the columns of a strip, `count` of them for each column: for each row r first row(r),
-// then add(sums, r, i, part), which adds what the row has in the columns from i on; in the end
-// done(i, part, sums) gets the results. Long columns are cut into pieces, as in total().
-template <int count, class Row, class Add, class Done>
-static void sum_strip(int64_t n, int64_t cols, const Row& row, const Add& add, const Done& done) {
-  constexpr int64_t kPieces = 8;
-  using Sums = Sum[count];
-  Sums sums[kPieces][kStrip / kWidth];
-  const int64_t piece = std::max(row_grain(cols), ceil_div(n, kPieces));
-  const auto sum_piece = [&](int64_t begin, int64_t end) {
-    Sums* const here = sums[begin / piece];
-    for_vectors(0, cols, [=](int64_t i, auto) { std::fill_n(here[i / kWidth], count, Sum{}); });
-    for (int64_t r = begin; r < end; ++r) {
-      row(r);
-      for_vectors(0, cols, [=](int64_t i, auto part) { add(here[i / kWidth], r, i, part); });
-    }
-  };
-  if (n == 0) sum_piece(0, 0);
-  parallel_for(n, piece, sum_piece);
-  for_vectors(0, cols, [&](int64_t i, auto part) {
-    for (int64_t p = 1; p * piece < n; ++p) {
-      for (int s = 0; s < count; ++s) sums[0][i / kWidth][s].add(sums[p][i / kWidth][s]);
-    }
-    done(i, part, sums[0][i / kWidth]);
+// Sums down the columns of x [outer, n, inner], `count` of them for each: for each row r of a strip
+// first row(r), then add(sums, at, r, to, part), which adds what x has from x[at] on; in the end
+// done(to, part, sums) gets the results, for y [outer, inner] from y[to] on. Long columns are cut
+// into pieces, as in total().
+template <size_t count, class Add, class Done, class Row = decltype([](int64_t) {})>
+static void sum_columns(int64_t outer, int64_t n, int64_t inner, int64_t flops, const Add& add,
+                        const Done& done, const Row& row = {}) {
+  for_strips(outer, n, inner, flops, [&](int64_t from, int64_t to, int64_t cols) {
+    constexpr int64_t kPieces = 8;
+    // Rows between two looks at a sum in memory: few long ones, since prefetching follows
+    // neighbours.
+    const int64_t together = std::max<int64_t>(1, 128 / cols);
+    using Sums = std::array<Sum, count>;
+    Sums sums[kPieces][kStrip / kWidth];
+    const int64_t piece = std::max(row_grain(cols), ceil_div(n, kPieces));
+    const auto sum_piece = [&](int64_t begin, int64_t end) {
+      Sums* const here = sums[begin / piece];
+      for_vectors(0, cols, [=](int64_t i, auto) { here[i / kWidth] = Sums{}; });
+      for (int64_t r = begin; r < end; r += together) {
+        const int64_t last = std::min(r + together, end);
+        for (int64_t q = r; q < last; ++q) row(q);
+        for_vectors(0, cols, [=](int64_t i, auto part) {
+          Sums sum = here[i / kWidth];
+          for (int64_t q = r; q < last; ++q) add(sum.data(), from + q * inner + i, q, to + i, part);
+          here[i / kWidth] = sum;
+        });
+      }
+    };
+    if (n == 0) sum_piece(0, 0);
+    parallel_for(n, piece, sum_piece);
+    for_vectors(0, cols, [&](int64_t i, auto part) {
+      for (int64_t p = 1; p * piece < n; ++p) {
+        for (size_t s = 0; s < count; ++s) sums[0][i / kWidth][s].add(sums[p][i / kWidth][s]);
+      }
+      done(to + i, part, sums[0][i / kWidth].data());
+    });
   });
 }
 
@@ -85,14 +120,11 @@ static void reduce_sum(int64_t outer, int64_t n, int64_t inner, const real* x, r
           n, [row = x + r * n](Sum& sum, int64_t i, auto part) { sum.add(part.load(row + i)); }));
     });
   }
-  for_strips(outer, n, inner, 1, [=](int64_t from, int64_t to, int64_t cols) {
-    sum_strip<1>(
-        n, cols, [](int64_t) {},
-        [=](Sum* sum, int64_t k, int64_t i, auto part) {
-          sum->add(part.load(x + from + k * inner + i));
-        },
-        [=](int64_t i, auto part, const Sum* sum) { part.store(y + to + i, sum->values()); });
-  });
+  const auto add = [=](Sum* sum, int64_t at, int64_t, int64_t, auto part) {
+    sum->add(part.load(x + at));
+  };
+  sum_columns<1>(outer, n, inner, 1, add,
+                 [=](int64_t to, auto part, const Sum* sum) { part.store(y + to, sum->values()); });
 }
 
 // A NaN takes the place of any number, and a number that of a smaller one.
@@ -128,10 +160,11 @@ static void reduce_max(int64_t outer, int64_t n, int64_t inner, const real* x, r
 }
 
 // In double also the squares: that of a large gradient may not fit a float.
-static double sum_of_squares(int64_t n, const real* x) {
-  count_cost(2 * n, bytes_of(n));
-  return total(n, [x](Sum& sum, int64_t i, auto part) {
-    sum.add([](Wide v) { return v * v; }, part.load(x + i));
+static double sum_of_squares(std::span<const std::span<const real>> arrays) {
+  return for_arrays(arrays, 2, 1, [](std::span<const real> array, Sum& sum) {
+    return [&sum, x = array.data()](int64_t i, auto part) {
+      sum.add([](Wide v) { return v * v; }, part.load(x + i));
+    };
   });
 }
 
@@ -261,24 +294,22 @@ static void layer_norm_gradient(int64_t rows, int64_t n, const real* gy, const r
   for_rows(gx && !together ? rows : 0, n, 8, 3, row);
   if (!sums) return;
   if (together) count_cost(8 * rows * n, bytes_of(2 * rows * n));
-  for_strips(1, rows, n, 4, [=](int64_t at, int64_t column, int64_t cols) {
-    sum_strip<2>(
-        rows, cols,
-        [=](int64_t r) {
-          if (together) row(r);
-        },
-        [=](Sum* sum, int64_t r, int64_t i, auto part) {
-          const Vec g = part.load(gy + at + r * n + i);
-          sum[0].add(g * (part.load(x + at + r * n + i) - mean[r]) * inverse_deviation[r]);
-          sum[1].add(g);
-        },
-        [=](int64_t i, auto part, const Sum* sum) {
-          const auto add = [=](real* to, const Sum& more) {
-            if (to) part.store(to + column + i, part.load(to + column + i) + more.values());
-          };
-          add(gweight, sum[0]), add(gbias, sum[1]);
-        });
-  });
+  sum_columns<2>(
+      1, rows, n, 4,
+      [=](Sum* sum, int64_t at, int64_t r, int64_t, auto part) {
+        const Vec g = part.load(gy + at);
+        sum[0].add(g * (part.load(x + at) - mean[r]) * inverse_deviation[r]);
+        sum[1].add(g);
+      },
+      [=](int64_t to, auto part, const Sum* sum) {
+        const auto add = [=](real* g, const Sum& more) {
+          if (g) part.store(g + to, part.load(g + to) + more.values());
+        };
+        add(gweight, sum[0]), add(gbias, sum[1]);
+      },
+      [=](int64_t r) {
+        if (together) row(r);
+      });
 }
 
 // ---- Rows by index ------------------------------------------------------------------------------

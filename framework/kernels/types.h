@@ -68,6 +68,17 @@ struct Convolution {
   Window window;
 };
 
+// What batch norm applies to its result on the way out.
+enum class FusedActivation { none, relu, silu };
+
+// Batch norm of x [rows, n], whose columns are the channels: what is known of each of them, [n].
+struct ChannelNorm {
+  int64_t rows, n;
+  const real *mean, *variance, *weight, *bias;  // weight and bias may be null: 1 and 0
+  real epsilon = 0;
+  FusedActivation activation = FusedActivation::none;
+};
+
 // Scaled dot-product attention (1706.03762, section 3.2.1) in each head of each sample. Rows of
 // queries, of keys and of values lie `stride` numbers apart, and head h has `width` of their
 // columns, from h width on; the result is [batch, queries, heads width].
@@ -94,6 +105,7 @@ struct ParameterStep {
   std::array<real*, 2> state = {};  // what the optimizer remembers; null where it needs nothing
   double rate, decay;
   bool bias_or_norm;
+  int64_t size() const { return n; }
 };
 
 // Options of the optimizers; formulas as PyTorch has them. In double, because 1 - 0.999 in float is

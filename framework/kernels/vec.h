@@ -192,13 +192,14 @@ struct Sum {
   [[gnu::always_inline]] void add(const Sum& other) {
     for (int h = 0; h < kHalves; ++h) lanes[h] += other.lanes[h];
   }
+  [[gnu::always_inline]] double operator[](int64_t i) const {
+    return lanes[i * kHalves / kWidth][i % (kWidth / kHalves)];
+  }
   // Each place rounded to a number.
   [[gnu::always_inline]] Vec values() const {
     Vec v;
 #pragma GCC unroll 16
-    for (int64_t i = 0; i < kWidth; ++i) {
-      v[i] = real(lanes[i * kHalves / kWidth][i % (kWidth / kHalves)]);
-    }
+    for (int64_t i = 0; i < kWidth; ++i) v[i] = real((*this)[i]);
     return v;
   }
   [[gnu::always_inline]] double total() const {

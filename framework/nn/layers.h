@@ -109,6 +109,33 @@ struct LayerNorm : Layer {
   }
 };
 
+// Normalises each channel, the last axis (1502.03167): while training by the mean and variance of
+// the batch, otherwise by running ones. weight [channels] starts at 1, bias at 0.
+// BatchNorm(16, {.activation = FusedActivation::relu})
+struct BatchNorm : Layer {
+  Tensor weight, bias, running_mean, running_var;  // named as PyTorch's, as the next
+  Tensor num_batches_tracked = scalar(0);
+  BatchNormOptions options;
+
+  explicit BatchNorm(int64_t channels, const BatchNormOptions& how = {}) : options(how) {
+    weight = make_parameter(ones({channels})), bias = make_parameter(zeros({channels}));
+    running_mean = zeros({channels}), running_var = ones({channels});
+  }
+  Tensor forward(const Tensor& x) override {
+    options.training = training();
+    Tensor y = batch_norm(x, weight, bias, running_mean, running_var, options);
+    if (training()) *num_batches_tracked.mutable_data() += 1;
+    return y;
+  }
+  void visit(Visitor& v) override {
+    v.parameter("weight", weight, Kind::norm);
+    v.parameter("bias", bias, Kind::norm);
+    v.buffer("running_mean", running_mean);
+    v.buffer("running_var", running_var);
+    v.buffer("num_batches_tracked", num_batches_tracked);
+  }
+};
+
 // A function without parameters as a layer: Activation(relu).
 struct Activation : Layer {
   Tensor (*function)(const Tensor&);

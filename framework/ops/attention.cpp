@@ -55,8 +55,7 @@ Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, int64_t heads,
         }
         if (packed && to[0]) to[1] = to[0] + D, to[2] = to[0] + 2 * D;
         kernels().attention_gradient(a, from_q, from_k, from_v, y.data(), log_sum.data(), gy.data(),
-                                     to[0], to[1], to[2],
-                                     g.wants(3) ? g.into(3).mutable_data() : nullptr);
+                                     to[0], to[1], to[2], g.sum_of(3));
         for (int i = 0; i < 3; ++i) {
           if (g.wants(i)) g.add(i, std::move(gx[size_t(i)]));
         }

@@ -60,18 +60,19 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
   ENSURE(!bias.defined() || bias.shape() == Shape{out}, "conv2d: bias {} for {} output channels",
          bias.shape(), out);
   const Convolution convolution{x.dim(0), in, out, groups, window};
+  const Saved saved(x);
   return record(
-      "conv2d", {x, weight, shape_only(bias)}, {x.dim(0), window.out_h, window.out_w, out},
+      "conv2d", {saved, weight, shape_only(bias)}, {x.dim(0), window.out_h, window.out_w, out},
       [&](real* y) {
         kernels().conv(convolution, x.data(), weight.data(), bias.defined() ? bias.data() : nullptr,
                        y);
       },
-      [convolution, x = x.detach(), weight = weight.detach()](const Tensor& gy, Grads& g) {
+      [convolution, saved, weight = weight.detach()](const Tensor& gy, Grads& g) {
         g.add(0, [&](real* gx) {
           kernels().conv_input_gradient(convolution, gy.data(), weight.data(), gx);
         });
         g.add(1, [&](real* gw) {
-          kernels().conv_weight_gradient(convolution, gy.data(), x.data(), gw);
+          kernels().conv_weight_gradient(convolution, gy.data(), saved.elements().data(), gw);
         });
         if (g.wants(2)) g.add(2, value::sum_to(gy, g.shape(2)));  // over all pixels
       });

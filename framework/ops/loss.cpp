@@ -46,7 +46,7 @@ Tensor mse(const Tensor& a, const Tensor& b) {
   const double n = double(a.size());
   return record(
       "mse", {shape_only(a), shape_only(b)},
-      [&] { return scalar(kernels().sum_of_squares(a.size(), difference.data()) / n); },
+      [&] { return scalar(kernels().sum_of_squares(std::array{difference.values()}) / n); },
       [difference, n](const Tensor& gy, Grads& g) {
         const double scale = 2 * double(gy.item()) / n;
         if (g.wants(0)) g.add(0, difference * scale);

@@ -77,15 +77,16 @@ Tensor linear(const Tensor& x, const Tensor& weight, const Tensor& bias) {
   ENSURE(!bias.defined() || bias.shape() == Shape{out}, "linear: bias {} for {} outputs",
          bias.shape(), out);
   const auto flat = [rows](const Tensor& t) { return t.viewed_as({rows, t.dim(-1)}); };
+  const Saved saved(x);
   return record(
-      "linear", {x, weight, shape_only(bias)},
+      "linear", {saved, weight, shape_only(bias)},
       [&] {
         return product({flat(x)}, {weight, true}, bias).viewed_as(x.shape().with(-1, out));
       },
-      [x = x.detach(), weight = weight.detach(), flat](const Tensor& gy, Grads& g) {
+      [saved, weight = weight.detach(), flat](const Tensor& gy, Grads& g) {
         const Tensor G = flat(gy);
-        if (g.wants(0)) g.add(0, product({G}, {weight}).viewed_as(x.shape()));  // dy W
-        if (g.wants(1)) g.add(1, product({G, true}, {flat(x)}));                // dy^T x
+        if (g.wants(0)) g.add(0, product({G}, {weight}).viewed_as(g.shape(0)));  // dy W
+        if (g.wants(1)) g.add(1, product({G, true}, {flat(saved.elements())}));  // dy^T x
         if (g.wants(2)) g.add(2, value::sum_to(G, g.shape(2)));  // the sum of dy over rows
       });
 }

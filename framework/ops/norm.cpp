@@ -1,7 +1,23 @@
-// Operations on rows: softmax, log_softmax, layer_norm; and dropout. Page: docs/ops.md
+// Operations on rows: softmax, log_softmax, layer_norm, batch_norm; and dropout. Page: docs/ops.md
 #include "ops/ops.h"
 
 namespace kindling {
+namespace {
+
+const real* data_of(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
+
+// The length of the last axis of x, which weights and statistics must have.
+int64_t ensure_fit(const char* op, const Tensor& x, std::initializer_list<Tensor> others) {
+  ENSURE(x.rank() >= 1 && x.dim(-1) > 0, "{}: nothing to normalise in {}", op, x.shape());
+  const int64_t n = x.dim(-1);
+  for (const Tensor& t : others) {
+    ENSURE(!t.defined() || t.shape() == Shape{n},
+           "{}: weight, bias or statistics {} for rows of {}", op, t.shape(), n);
+  }
+  return n;
+}
+
+}  // namespace
 
 Tensor softmax(const Tensor& x, int axis) {
   ENSURE(x.rank() >= 1, "softmax: a single number has no axis");
@@ -25,13 +41,7 @@ Tensor log_softmax(const Tensor& x, int axis) {
 }
 
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double epsilon) {
-  ENSURE(x.rank() >= 1 && x.dim(-1) > 0, "layer_norm: nothing to normalise in {}", x.shape());
-  const int64_t n = x.dim(-1), rows = x.size() / n;
-  for (const Tensor& t : {weight, bias}) {
-    ENSURE(!t.defined() || t.shape() == Shape{n}, "layer_norm: weight or bias {} for rows of {}",
-           t.shape(), n);
-  }
-  const auto data_of = [](const Tensor& t) { return t.defined() ? t.data() : nullptr; };
+  const int64_t n = ensure_fit("layer_norm", x, {weight, bias}), rows = x.size() / n;
   Tensor mean({rows}), inverse({rows});
   return record(
       "layer_norm", {x, weight, shape_only(bias)}, x.shape(),
@@ -40,13 +50,61 @@ Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, dou
                              mean.mutable_data(), inverse.mutable_data());
       },
       [=](const Tensor& gy, Grads& g) {
-        const auto sum_for = [&](int i) { return g.wants(i) ? g.into(i).mutable_data() : nullptr; };
-        Tensor gx = g.wants(0) ? Tensor(x.shape()) : Tensor();
-        kernels().layer_norm_gradient(rows, n, gy.data(), x.data(), data_of(weight), mean.data(),
-                                      inverse.data(), g.wants(0) ? gx.mutable_data() : nullptr,
-                                      sum_for(1), sum_for(2));
-        if (g.wants(0)) g.add(0, std::move(gx));
+        const auto write = [&](real* gx) {
+          kernels().layer_norm_gradient(rows, n, gy.data(), x.data(), data_of(weight), mean.data(),
+                                        inverse.data(), gx, g.sum_of(1), g.sum_of(2));
+        };
+        g.wants(0) ? g.add(0, write) : write(nullptr);
       });
+}
+
+Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor running_mean,
+                  Tensor running_variance, const BatchNormOptions& options) {
+  const int64_t n = ensure_fit("batch_norm", x, {weight, bias, running_mean, running_variance});
+  const int64_t rows = x.size() / n;
+  const bool running = running_mean.defined() && running_variance.defined();
+  ENSURE(options.training || running, "batch_norm: evaluation needs the running statistics");
+  ENSURE(!options.training || rows > 1,
+         "batch_norm: input {} has {} values of a channel and training needs two. Use a larger "
+         "batch, or evaluate",
+         x.shape(), rows);
+  Tensor mean = running_mean, variance = running_variance;
+  if (options.training) mean = Tensor({n}), variance = Tensor({n});
+  ChannelNorm norm{rows, n, mean.data(), variance.data(), data_of(weight), data_of(bias)};
+  norm.epsilon = real(options.epsilon), norm.activation = options.activation;
+  // The node holds the inputs, so that they stay where they are. The result is made of them again
+  // when an operation behind this one asks for it, and is then there for others until backward
+  // comes here.
+  struct Kept {
+    ChannelNorm norm;
+    bool of_batch;
+    Tensor x, y = {};
+
+    Tensor value() const {
+      return Tensor(x.shape(), [&](real* to) { kernels().batch_norm(norm, x.data(), to); });
+    }
+    Tensor result() { return y.defined() ? y : y = value(); }
+    void operator()(const Tensor& gy, Grads& g) {
+      y = Tensor();
+      const auto write = [&](real* gx) {
+        kernels().batch_norm_gradient(norm, of_batch, gy.data(), x.data(), gx, g.sum_of(1),
+                                      g.sum_of(2));
+      };
+      g.wants(0) ? g.add(0, write) : write(nullptr);
+    }
+  } const kept{norm, options.training, x.detach()};
+  const auto value = [&] {
+    if (!options.training) return kept.value();
+    kernels().batch_statistics(rows, n, x.data(), mean.mutable_data(), variance.mutable_data());
+    if (running) {
+      const Tensor unbiased = variance * (double(rows) / double(rows - 1));
+      const real share = real(options.momentum);
+      kernels().lerp(n, running_mean.mutable_data(), mean.data(), share);
+      kernels().lerp(n, running_variance.mutable_data(), unbiased.data(), share);
+    }
+    return kept.value();
+  };
+  return record("batch_norm", {x, weight, bias, mean, variance}, value, kept);
 }
 
 Tensor dropout(const Tensor& x, double p, Random& random) {

@@ -153,6 +153,18 @@ Tensor log_softmax(const Tensor& x, int axis = -1);  // x - logsumexp x
 // Over the last axis: (x - mean) / sqrt(variance + epsilon) weight + bias, with the biased variance
 // (1607.06450, equation 4). weight, bias [n] or undefined.
 Tensor layer_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, double epsilon = 1e-5);
+struct BatchNormOptions {
+  bool training = true;
+  double momentum = 0.1, epsilon = 1e-5;
+  FusedActivation activation = FusedActivation::none;  // relu, silu
+};
+// x [..., C], weight, bias, running_mean, running_variance [C] -> activation((x - mean) /
+// sqrt(variance + epsilon) weight + bias), with the mean and the biased variance of each channel
+// (1502.03167, algorithm 1). Training moves the running ones, if defined, by the share `momentum`
+// towards them (the variance unbiased, as in PyTorch); evaluation takes the running ones. conv2d
+// and linear keep no copy of the result: their backward has it computed again.
+Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, Tensor running_mean,
+                  Tensor running_variance, const BatchNormOptions& options = {});
 // Zeroes each element with probability p and scales the rest by 1 / (1 - p). Every call takes a new
 // mask from `random`; p = 0 returns x.
 Tensor dropout(const Tensor& x, double p, Random& random);

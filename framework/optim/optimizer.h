@@ -47,14 +47,16 @@ class Optimizer {
   void step() {
     if (!checked_) check_owned();
     ++steps;
+    moved_.clear();
     for (Slot& slot : slots_) {
       if (!slot.leaf->gradient.defined()) continue;
       slot.step.t = steps;
       slot.step.w = slot.weight.mutable_data();
       slot.step.g = slot.leaf->gradient.data();
       slot.step.rate = rate * slot.rate_scale;
-      move_(slot.step);
+      moved_.push_back(slot.step);
     }
+    move_(moved_);
   }
 
   void zero_grad() {
@@ -70,8 +72,8 @@ class Optimizer {
   // optimizer.
   template <class Options>
   Optimizer(const ParameterGroups& groups, const Options& options, std::vector<std::string> names,
-            void (*Kernels::*rule)(const ParameterStep&, const Options&))
-      : rate(options.rate), move_([=](const ParameterStep& p) { (kernels().*rule)(p, options); }) {
+            void (*Kernels::*rule)(std::span<const ParameterStep>, const Options&))
+      : rate(options.rate), move_([=](const auto& all) { (kernels().*rule)(all, options); }) {
     if constexpr (requires { options.momentum; }) {
       if (options.momentum == 0) std::erase(names, "momentum");
     }
@@ -120,7 +122,8 @@ class Optimizer {
 
   std::vector<Slot> slots_;
   std::vector<NamedTensor> state_;
-  std::function<void(const ParameterStep&)> move_;
+  std::vector<ParameterStep> moved_;  // in this step
+  std::function<void(const std::vector<ParameterStep>&)> move_;
   bool checked_ = false;  // for parameters without an optimizer
 };
 
@@ -155,21 +158,25 @@ struct Lars : Optimizer {
 // is not finite, and then none was changed.
 inline double clip_gradients(const std::vector<NamedTensor>& parameters, double max_norm) {
   ENSURE(max_norm > 0, "clip_gradients: max_norm must be above 0, not {}", max_norm);
-  std::vector<Tensor> gradients;
-  double squares = 0;
+  std::vector<NamedTensor> gradients;
+  std::vector<std::span<const real>> arrays;
   for (const NamedTensor& p : parameters) {
     const Leaf* leaf = leaf_of(p.tensor);
     if (leaf == nullptr || !leaf->gradient.defined()) continue;
-    gradients.push_back(leaf->gradient);
-    squares += kernels().sum_of_squares(p.tensor.size(), leaf->gradient.data());
-    ENSURE(std::isfinite(squares), "clip_gradients: the gradient of {} {} is not finite", p.name,
-           p.tensor.shape());
+    gradients.push_back({p.name, leaf->gradient, p.kind});
+    arrays.push_back(leaf->gradient.values());
+  }
+  const double squares = kernels().sum_of_squares(arrays);
+  for (const NamedTensor& g : gradients) {
+    ENSURE(std::isfinite(squares) ||
+               std::isfinite(kernels().sum_of_squares(std::array{g.tensor.values()})),
+           "clip_gradients: the gradient of {} {} is not finite", g.name, g.tensor.shape());
   }
   const double norm = std::sqrt(squares), factor = max_norm / (norm + 1e-6);
   if (factor < 1) {
-    for (Tensor& g : gradients) {
-      real* x = g.mutable_data();
-      kernels().unary[size_t(Unary::affine)](g.size(), x, x, real(factor), 0);
+    for (NamedTensor& g : gradients) {
+      real* x = g.tensor.mutable_data();
+      kernels().unary[size_t(Unary::affine)](g.tensor.size(), x, x, real(factor), 0);
     }
   }
   return norm;

@@ -29,9 +29,8 @@ inline Peak measure_peak() {
     parallel_for(threads(), 1, [&](int64_t, int64_t) { kernels().fma_chains(kFlops); });
   });
   const std::vector<real> memory(size_t{1} << 25, real(1));  // more than caches hold
-  const double gbytes = best_rate(double(memory.size() * sizeof(real)), [&] {
-    kernels().sum_of_squares(int64_t(memory.size()), memory.data());
-  });
+  const double gbytes = best_rate(double(memory.size() * sizeof(real)),
+                                  [&] { kernels().sum_of_squares(std::array{std::span(memory)}); });
   return {gflops, gbytes};
 }
 

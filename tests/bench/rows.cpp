@@ -41,15 +41,30 @@ template <Tensor (*f)(const Tensor&, const Tensor&)> Tensor of_two(const Inputs&
 Tensor max_pool_of(const Inputs& x) { return max_pool2d(x[0], {2}); }
 Tensor softmax_of(const Inputs& x) { return softmax(x[0]); }
 Tensor layer_norm_of(const Inputs& x) { return layer_norm(x[0], x[1], x[2]); }
+template <FusedActivation f> Tensor batch_norm_of(const Inputs& x) {
+  return batch_norm(x[0], x[1], x[2], {}, {}, {.activation = f});
+}
+
+constexpr auto kNone = FusedActivation::none, kRelu = FusedActivation::relu,
+               kSilu = FusedActivation::silu;
 
 const std::vector<Operation>& operations() {
   static const Shape kTokens = {4160, 768}, kLarge = {1 << 20, 64};  // the latter: 256 MiB
+  static const std::vector<Shape> k32Channels = {{64, 32, 32, 32}, {32}, {32}};
+  static const std::vector<Shape> k192Channels = {{64, 16, 16, 192}, {192}, {192}};
   static const std::vector<Operation> all = {
       {"softmax_4160x65", {{4160, 65}}, softmax_of, 2, 5},
       {"softmax_12480x65", {{12480, 65}}, softmax_of, 2, 5},
       {"softmax_64M", {kLarge}, softmax_of, 2, 5},
       {"layernorm_4160x192", {{4160, 192}, {192}, {192}}, layer_norm_of, 2, 5},
       {"layernorm_64M", {kLarge, {64}, {64}}, layer_norm_of, 2, 5},
+      // Reads x twice; backwards x and gy twice.
+      {"batchnorm_64x32x32x32", k32Channels, batch_norm_of<kNone>, 3, 8},
+      {"batchnorm_64x16x16x192", k192Channels, batch_norm_of<kNone>, 3, 8},
+      {"batchnorm_relu_64x32x32x32", k32Channels, batch_norm_of<kRelu>, 3, 8},
+      {"batchnorm_relu_64x16x16x192", k192Channels, batch_norm_of<kRelu>, 3, 8},
+      {"batchnorm_silu_64x32x32x32", k32Channels, batch_norm_of<kSilu>, 3, 8},
+      {"batchnorm_relu_64M", {{1024, 32, 32, 64}, {64}, {64}}, batch_norm_of<kRelu>, 3, 8},
       {"gelu_4160x768", {kTokens}, of_one<gelu>, 2, 5},
       {"gelu_64M", {kLarge}, of_one<gelu>, 2, 5},
       {"gelu_tanh_4160x768", {kTokens}, of_one<gelu_tanh>, 2, 5},
@@ -101,19 +116,48 @@ void race(Bench& bench, const Operation& operation) {
   });
 }
 
-// A step over ten parameters of half a million; `floats` are moved for each element.
-template <class Optimizer, class Options>
-void race_optimizer(Bench& bench, const std::string& name, double floats, const Options& options) {
-  if (!bench.wants(name)) return;
+// Parameters with a gradient: ten of half a million, or those of a ViT of six blocks of width 192.
+const std::vector<Shape> kHalfMillions(10, Shape{500'000});
+std::vector<Shape> vit_shapes() {
+  std::vector<Shape> shapes;
+  for (int block = 0; block < 6; ++block) {
+    const Shape of_block[] = {{192}, {192}, {576, 192}, {576}, {192, 192}, {192},
+                              {192}, {192}, {768, 192}, {768}, {192, 768}, {192}};
+    shapes.insert(shapes.end(), std::begin(of_block), std::end(of_block));
+  }
+  return shapes;
+}
+ParameterGroup parameters_of(const std::vector<Shape>& shapes) {
   ParameterGroup group;
-  for (uint32_t i = 0; i < 10; ++i) {
-    Tensor p = noise({500'000}, i);
+  for (uint32_t i = 0; i < shapes.size(); ++i) {
+    Tensor p = noise(shapes[i], i);
     p.set_requires_grad();
     leaf_of(p)->gradient = noise(p.shape(), 10 + i);
     group.parameters.push_back({std::to_string(i), p, Kind::other});
   }
-  Optimizer optimizer(ParameterGroups{group}, options);
-  race(bench, name, 4 * floats * 5e6, Row::copy, [&] { optimizer.step(); });
+  return group;
+}
+double elements_of(const std::vector<Shape>& shapes) {
+  double n = 0;
+  for (const Shape& shape : shapes) n += double(shape.elements());
+  return n;
+}
+
+// A step; `floats` are moved for each element.
+template <class Optimizer, class Options>
+void race_optimizer(Bench& bench, const std::string& name, const std::vector<Shape>& shapes,
+                    double floats, const Options& options) {
+  if (!bench.wants(name)) return;
+  Optimizer optimizer({parameters_of(shapes)}, options);
+  race(bench, name, 4 * floats * elements_of(shapes), Row::copy, [&] { optimizer.step(); });
+}
+
+// Clipping at a bound that is never met, so that only the norm is left.
+void race_norm(Bench& bench, const std::string& name, const std::vector<Shape>& shapes) {
+  if (!bench.wants(name)) return;
+  const ParameterGroup group = parameters_of(shapes);
+  race(bench, name, 4 * elements_of(shapes), Row::copy,
+       [&] { clip_gradients(group.parameters, 1e30); });
 }
 
 // Packed [batch, length, 3 width]: two products forward, five backward.
@@ -141,9 +185,13 @@ void rows(Bench& bench) {
   for (const Operation& operation : operations()) race(bench, operation);
   race_attention(bench, 64, 65, 192, 3);
   race_attention(bench, 32, 128, 256, 4);
-  race_optimizer<Sgd>(bench, "sgd_5M", 5, SgdOptions{.rate = 1e-3, .momentum = 0.9});
-  race_optimizer<Adam>(bench, "adam_5M", 7, AdamOptions{.rate = 1e-3, .decoupled = false});
-  race_optimizer<Adam>(bench, "adamw_5M", 7, AdamOptions{.rate = 1e-3, .decay = 0.01});
+  const AdamOptions adamw{.rate = 1e-3, .decay = 0.01};
+  race_optimizer<Sgd>(bench, "sgd_5M", kHalfMillions, 5, SgdOptions{.rate = 1e-3, .momentum = 0.9});
+  race_optimizer<Adam>(bench, "adam_5M", kHalfMillions, 7,
+                       AdamOptions{.rate = 1e-3, .decoupled = false});
+  race_optimizer<Adam>(bench, "adamw_5M", kHalfMillions, 7, adamw);
+  race_optimizer<Adam>(bench, "adamw_vit", vit_shapes(), 7, adamw);
+  race_norm(bench, "gradient_norm_vit", vit_shapes());
 }
 
 }  // namespace kindling::bench

@@ -481,9 +481,39 @@ TEST_CASE("gradients of operations on rows", "[gradients]") {
       {"layer_norm bias only",
        {any({3, 5}), any({5})},
        [=](const Tensors& x) { return norm(x[0], {}, x[1]); }},
+      {"batch_norm",
+       {any({5, 3})},
+       [](const Tensors& x) { return batch_norm(x[0], {}, {}, {}, {}); }},
+      {"batch_norm weight only",
+       {any({5, 3}), any({3})},
+       [=](const Tensors& x) { return batch_norm(x[0], x[1], {}, {}, {}); }},
+      {"batch_norm bias only",
+       {any({5, 3}), any({3})},
+       [=](const Tensors& x) { return batch_norm(x[0], {}, x[1], {}, {}); }},
       {"dropout", {any({6, 7})}, drop},
   };
   for (const Row& row : kRows) check_row(row);
+}
+
+TEST_CASE("gradients of batch_norm with every activation", "[gradients]") {
+  const std::pair<const char*, FusedActivation> kActivations[] = {{"none", FusedActivation::none},
+                                                                  {"relu", FusedActivation::relu},
+                                                                  {"silu", FusedActivation::silu}};
+  for (const auto& [name, activation] : kActivations) {
+    for (const bool training : {true, false}) {
+      const std::string row = fmt::format("batch_norm {} {}", name, training);
+      const auto f = [=, a = activation](const Tensors& x) {
+        const Tensor mean = tensor({3}, {0.25, -0.5, 0.125}), variance = tensor({3}, {0.5, 2, 1});
+        const auto y = [&](FusedActivation what) {
+          return batch_norm(x[0], x[1], x[2], mean.clone(), variance.clone(),
+                            {.training = training, .epsilon = 1e-3, .activation = what});
+        };
+        for (const real z : y(FusedActivation::none).values()) REQUIRE(std::abs(z) > kGap);
+        return y(a);
+      };
+      check_row({row.c_str(), {any({2, 3, 2, 3}), any({3}), any({3})}, f});
+    }
+  }
 }
 
 // ---- Attention ----------------------------------------------------------------------------------

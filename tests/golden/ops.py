@@ -188,6 +188,26 @@ case("layer_norm/weight", lambda x, w: F.layer_norm(x, (9,), w), (4, 9), (9,))
 case("layer_norm/bias", lambda x, b: F.layer_norm(x, (9,), None, b), (4, 9), (9,))
 case("layer_norm/epsilon", lambda x: F.layer_norm(x, (9,), eps=0.1), (4, 9))
 
+# Channels come last here and second in PyTorch.
+statistics = torch.tensor([0.25, -0.5, 0.125]), torch.tensor([0.5, 2.0, 1.25])
+
+
+def batch_norm(x, weight=None, bias=None, training=True, eps=1e-5, f=lambda y: y):
+    running = (None, None) if training else [s.double() for s in statistics]
+    y = F.batch_norm(x.reshape(-1, x.shape[-1]), *running, weight, bias, training, eps=eps)
+    return f(y).reshape(x.shape)
+
+
+for name, f in {"none": lambda y: y, "relu": F.relu, "silu": F.silu}.items():
+    for training in True, False:
+        case(f"batch_norm/{name}_{'training' if training else 'evaluation'}",
+             lambda x, w, b: batch_norm(x, w, b, training, f=f), (2, 3, 2, 3), (3,), (3,))
+case("batch_norm/rows", batch_norm, (5, 17), (17,), (17,))
+case("batch_norm/weight", lambda x, w: batch_norm(x, w), (4, 3), (3,))
+case("batch_norm/bias", lambda x, b: batch_norm(x, None, b), (4, 3), (3,))
+case("batch_norm/epsilon", lambda x: batch_norm(x, eps=0.1), (4, 3))
+case("batch_norm/far_from_zero", batch_norm, 30 + distinct.reshape(20, 3), (3,), (3,))
+
 # ---- Attention ----
 padding = torch.tensor([[1, 1, 0, 1, 0], [0, 1, 1, 1, 1]], dtype=torch.bool)
 
@@ -243,5 +263,16 @@ case("binary_cross_entropy/line", F.binary_cross_entropy_with_logits, line,
 case("binary_cross_entropy/labels", F.binary_cross_entropy_with_logits, (2, 3),
      [[1, 0, 0], [0, 1, 1]])
 case("mse/plain", F.mse_loss, (3, 4), (3, 4))
+
+# ---- What layers keep ----
+layer = torch.nn.BatchNorm2d(3, momentum=0.3).double()
+for step in range(2):
+    x = rounded(numpy.random.RandomState(step).randn(4, 2, 2, 3) * (1 + step) + step)
+    layer(first(x))
+    arrays[f"batch_norm_layer/x{step}"] = x
+for name, value in layer.named_buffers():
+    arrays[f"batch_norm_layer/{name}"] = value
+layer.eval()
+arrays["batch_norm_layer/y"] = last(layer(first(x)))
 
 golden.write(os.path.join(os.path.dirname(__file__), "ops.txt"), arrays, "tests/golden/ops.py")

@@ -50,6 +50,10 @@ def batch_norm(x, weight, bias):
     return F.batch_norm(x, None, None, weight, bias, True)
 
 
+def batch_norm_and(activation):
+    return lambda *inputs: activation(batch_norm(*inputs))
+
+
 def max_pool(x):
     return F.max_pool2d(x, 2)
 
@@ -73,6 +77,10 @@ OPERATIONS = {
     "bias_4160x768": (torch.add, TOKENS, (768,)),
     "batchnorm_64x32x32x32": (batch_norm, (64, 32, 32, 32), (32,), (32,)),
     "batchnorm_64x16x16x192": (batch_norm, (64, 192, 16, 16), (192,), (192,)),
+    "batchnorm_relu_64x32x32x32": (batch_norm_and(torch.relu), (64, 32, 32, 32), (32,), (32,)),
+    "batchnorm_relu_64x16x16x192": (batch_norm_and(torch.relu), (64, 192, 16, 16), (192,), (192,)),
+    "batchnorm_silu_64x32x32x32": (batch_norm_and(F.silu), (64, 32, 32, 32), (32,), (32,)),
+    "batchnorm_relu_64M": (batch_norm_and(torch.relu), (1024, 64, 32, 32), (64,), (64,)),
     "maxpool2_64x32x32x32": (max_pool, (64, 32, 32, 32)),
     "cross_entropy_64x10": (cross_entropy(64, 10), (64, 10)),
     "cross_entropy_2048x8192": (cross_entropy(2048, 8192), (2048, 8192)),
@@ -106,19 +114,39 @@ def operation(name, variant):
     return both
 
 
-# ---- Optimizers: ten parameters of half a million ------------------------------------------------
+# ---- Optimizers ----------------------------------------------------------------------------------
+HALF_MILLIONS = 10 * [(500_000,)]
+VIT = 6 * [(192,), (192,), (576, 192), (576,), (192, 192), (192,),  # six blocks of width 192
+           (192,), (192,), (768, 192), (768,), (192, 768), (192,)]
+
+
+class Norm:
+    """The common norm of all gradients, as clip_grad_norm_ takes it."""
+    def __init__(self, parameters, foreach):
+        self.gradients = [p.grad for p in parameters]
+        self.norms = torch._foreach_norm if foreach else lambda gs: [torch.norm(g) for g in gs]
+
+    def step(self):
+        return torch.norm(torch.stack(self.norms(self.gradients))).item()
+
+
+# Name -> optimizer of parameters, their shapes.
 OPTIMIZERS = {
-    "sgd_5M": lambda p, foreach: torch.optim.SGD(p, 1e-3, momentum=0.9, foreach=foreach),
-    "adam_5M": lambda p, foreach: torch.optim.Adam(p, 1e-3, foreach=foreach),
-    "adamw_5M": lambda p, foreach: torch.optim.AdamW(p, 1e-3, foreach=foreach),
+    "sgd_5M": (lambda p, foreach: torch.optim.SGD(p, 1e-3, momentum=0.9, foreach=foreach),
+               HALF_MILLIONS),
+    "adam_5M": (lambda p, foreach: torch.optim.Adam(p, 1e-3, foreach=foreach), HALF_MILLIONS),
+    "adamw_5M": (lambda p, foreach: torch.optim.AdamW(p, 1e-3, foreach=foreach), HALF_MILLIONS),
+    "adamw_vit": (lambda p, foreach: torch.optim.AdamW(p, 1e-3, foreach=foreach), VIT),
+    "gradient_norm_vit": (Norm, VIT),
 }
 
 
 def optimizer(name, variant):
-    parameters = [torch.randn(500_000).requires_grad_() for _ in range(10)]
+    make, shapes = OPTIMIZERS[name]
+    parameters = [torch.randn(shape).requires_grad_() for shape in shapes]
     for p in parameters:
         p.grad = torch.randn_like(p)
-    return OPTIMIZERS[name](parameters, variant == "torch-foreach").step
+    return make(parameters, variant == "torch-foreach").step
 
 
 # ---- Training ------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 // Tests of framework/optim/schedule against torch.optim.lr_scheduler.
-#include "optim/schedule.h"
 #include "support/catch.h"
 #include "support/golden.h"
+#include "train/schedule.h"
 
 using namespace kindling;
 

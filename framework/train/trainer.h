@@ -3,9 +3,9 @@
 #pragma once
 
 #include "io/checkpoint.h"
-#include "optim/schedule.h"
 #include "train/progress.h"
 #include "train/report.h"
+#include "train/schedule.h"
 
 namespace kindling {
 

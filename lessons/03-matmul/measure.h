@@ -84,8 +84,9 @@ inline Machine measure_machine() {
   std::vector<real> to(large);
   m.memory = rate(2 * double(large * sizeof(real)),
                   [&] { std::memcpy(to.data(), from.data(), large * sizeof(real)); });
-  m.next_cache = rate(double(small * sizeof(real)),
-                      [&] { sink = real(kernels().sum_of_squares(int64_t(small), from.data())); });
+  const std::array part = {std::span(from.data(), small)};
+  m.next_cache =
+      rate(double(small * sizeof(real)), [&] { sink = real(kernels().sum_of_squares(part)); });
   return m;
 }
 

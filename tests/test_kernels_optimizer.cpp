@@ -18,14 +18,14 @@ template <class Options> using Rule = void (*)(std::span<const ParameterStep>, c
 // Three steps of an optimizer from the same start give the same weights and state as its twin's.
 template <class Options>
 double error_after_steps(int64_t n, Rule<Options> fast, Rule<Options> twin, const Options& options,
-                         bool with_velocity = true, bool bias_or_norm = false) {
+                         bool with_velocity = true) {
   Guarded w(random_values(n, 1)), m(n, 0), v(n, 0), want_w = w, want_m = m, want_v = v;
   double worst = 0;
   for (int64_t t = 1; t <= 3; ++t) {
     const Guarded g(random_values(n, uint64_t(10 + t)));
     const auto step = [&](auto rule, Guarded& weights, Guarded& first, Guarded& second) {
       real* velocity = with_velocity ? second.data() : nullptr;
-      ParameterStep p{n, t, weights.data(), g.data(), {first.data(), velocity}, 0, 0, bias_or_norm};
+      ParameterStep p{n, t, weights.data(), g.data(), {first.data(), velocity}, 0, 0};
       p.rate = options.rate, p.decay = options.decay;
       rule({&p, 1}, options);
     };
@@ -57,7 +57,7 @@ TEST_CASE("sgd needs no velocity without momentum", "[kernels][optimizer]") {
   for_each_isa([](const Kernels& k) {
     const Guarded g(random_values(33, 1));
     Guarded w(33, 1);
-    const ParameterStep step{33, 1, w.data(), g.data(), {}, 0.1, 0, false};
+    const ParameterStep step{33, 1, w.data(), g.data(), {}, 0.1, 0};
     k.sgd({&step, 1}, {});
     CHECK(!std::isnan(w[32]));
   });
@@ -85,7 +85,7 @@ TEST_CASE("the first step of adam is the rate in the gradient's direction",
   for_each_isa([](const Kernels& k) {
     const Guarded g({real(0.001), -5, 300});
     Guarded w(3, 0), m(3, 0), v(3, 0);
-    const ParameterStep step{3, 1, w.data(), g.data(), {m.data(), v.data()}, 0.1, 0, false};
+    const ParameterStep step{3, 1, w.data(), g.data(), {m.data(), v.data()}, 0.1, 0};
     k.adam({&step, 1}, {.epsilon = 0});
     CHECK(error_of(w, Guarded({real(-0.1), real(0.1), real(-0.1)})) < 1e-6);
   });
@@ -101,19 +101,6 @@ TEST_CASE("rmsprop equals its twin", "[kernels][optimizer]") {
           REQUIRE(error_after_steps(n, k.rmsprop, reference::rmsprop, options, momentum != 0) <=
                   kTolerance);
         }
-      }
-    }
-  });
-}
-
-TEST_CASE("lars equals its twin", "[kernels][optimizer]") {
-  for_each_isa([](const Kernels& k) {
-    for (const int64_t n : kSizes) {
-      for (const bool bias_or_norm : {false, true}) {
-        INFO("n " << n << " bias or norm " << bias_or_norm);
-        const LarsOptions options{0.5, 0.9, 0.05, 0.02};
-        REQUIRE(error_after_steps(n, k.lars, reference::lars, options, true, bias_or_norm) <=
-                kTolerance);
       }
     }
   });
@@ -148,8 +135,7 @@ Guarded weights_after_step(const std::vector<int64_t>& sizes, Rule<Options> rule
                      g.data() + at,
                      {m.data() + at, v.data() + at},
                      options.rate * double(1 + steps.size()),
-                     0.1,
-                     steps.size() == 1});
+                     0.1});
     at += size;
   }
   if (at_once) rule(steps, options);
@@ -176,6 +162,5 @@ TEST_CASE("a step over all parameters is one over each, for any number of thread
     check_at_once<SgdOptions>(k.sgd, {.momentum = 0.9});
     check_at_once<AdamOptions>(k.adam, {});
     check_at_once<RmsPropOptions>(k.rmsprop, {.momentum = 0.9});
-    check_at_once<LarsOptions>(k.lars, {});
   });
 }

@@ -1,8 +1,7 @@
 // Batch norm (1502.03167) and the activation behind it, over x [rows, n], whose columns are the
 // channels. Page: docs/kernels.md
 //
-// Few channels make short loops. So several rows, a number that divides theirs, are taken as one,
-// of `wide` numbers; below, i counts these, and `at` the elements of x.
+// Below, i counts the numbers of a wide row (rows.h), and `at` the elements of x.
 #pragma once
 
 #include "kernels/elementwise.h"
@@ -10,30 +9,9 @@
 
 namespace kindling::kernel {
 
-static int64_t wide_row(int64_t rows, int64_t n) {
-  int64_t k = 1;
-  while (k * n < 64 && rows % (2 * k) == 0) k *= 2;
-  return k * n;
-}
-
-// For each channel two sums of what add(sums, at, r, i, part) adds.
-template <class Add>
-static auto channel_sums(int64_t rows, int64_t n, int64_t flops, const Add& add) {
-  const int64_t wide = wide_row(rows, n);
-  std::vector<std::array<double, 2>> sums(size_t(n), {0, 0});
-  sum_columns<2>(1, rows * n / wide, wide, flops, add, [&](int64_t i, auto part, const Sum* sum) {
-    // A row made of several is a single strip, so no two threads meet at a sum.
-    for (int64_t j = 0; j < part.n; ++j) {
-      auto& [first, second] = sums[size_t((i + j) % n)];
-      first += sum[0][j], second += sum[1][j];
-    }
-  });
-  return sums;
-}
-
 static void batch_statistics(int64_t rows, int64_t n, const real* x, real* mean, real* variance) {
   const auto sums =
-      channel_sums(rows, n, 3, [=](Sum* sum, int64_t at, int64_t, int64_t, auto part) {
+      channel_sums<2>(rows, n, 3, [=](Sum* sum, int64_t at, int64_t, int64_t, auto part) {
         const Vec v = part.load(x + at);
         sum[0].add(v), sum[1].add([](Wide w) { return w * w; }, v);
       });
@@ -107,7 +85,7 @@ static void batch_norm_gradient(const ChannelNorm& norm, bool of_batch, const re
       const Vec d = part.load(x + at) - part.load(mean + i), g = before(at, i, part, d);
       sum[0].add(g), sum[1].add(g * d);
     };
-    const auto sums = channel_sums(norm.rows, norm.n, 9, add);
+    const auto sums = channel_sums<2>(norm.rows, norm.n, 9, add);
     for (int64_t c = 0; c < norm.n; ++c) {
       const auto [sum_g, sum_gd] = sums[size_t(c)];
       const double square = 1 / (double(norm.variance[c]) + double(norm.epsilon));

@@ -50,8 +50,8 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
                       const Matrix& weight, const real* bias, real* target) {
   const int64_t groups = shape.groups, depth = weight.rows, columns = weight.cols;
   const int64_t wide = ceil_div(columns, kWidth) * kWidth, rows = c.rows();
-  const int64_t tap_step =
-      shape.in / groups;  // from tap to tap of the weights, from group to group
+  // In the weights, from tap to tap and from group to group.
+  const int64_t tap_step = shape.in / groups;
   const int64_t group_step =
       shape.out / groups * shape.window.kernel_h * shape.window.kernel_w * tap_step;
   int64_t taps = 0;
@@ -149,25 +149,26 @@ static Convolution folded(Convolution c) {
   return c;
 }
 
-// The product gy^T x over pixels. B is the frame, whose rows begin at each pixel's window: each row
-// of the kernel has its own product, with kernel_w in columns. Few channels make one product with
-// the patches. Pixels are summed in blocks of rows, or of whole small images; images are shared out
-// in pieces whose sums are added in order, more pieces where the weights are few: all always the
-// same.
+// The product gy^T x over pixels: A is gy, B the frame, whose rows begin at each pixel's window.
+// Each row of the kernel has its own product, with kernel_w in columns. Where these would leave a
+// register half empty and the output channels do not, A and B are exchanged. Pixels are summed in
+// blocks of rows, or of whole small images; images are shared out in pieces whose sums are added in
+// order, more pieces where the weights are few: all always the same.
 static void weight_gradient(const Convolution& c, const real* gy, const real* x, real* gw) {
   const Window& w = c.window;
   const int64_t in = c.in / c.groups, out = c.out / c.groups, K = w.kernel_h * w.kernel_w * in;
-  const bool few = few_channels(c), beside = w.dilation_w == 1 && c.groups == 1;
-  const int64_t columns = few ? K : beside ? w.kernel_w * in : in, runs = beside ? 1 : w.kernel_w;
+  const bool beside = w.dilation_w == 1 && c.groups == 1;
+  const int64_t columns = beside ? w.kernel_w * in : in, runs = beside ? 1 : w.kernel_w;
+  const bool exchanged = beside && columns < kWidth && out % kWidth == 0;
   const int64_t size = c.out * K,
                 most = std::clamp<int64_t>((1 << 17) / std::max<int64_t>(1, size), 1, 16);
   const int64_t share = std::max<int64_t>(1, ceil_div(c.batch, most));
   const int64_t shares = std::max<int64_t>(1, ceil_div(c.batch, share));
   const int64_t parts = cut(ceil_div(4 * threads_here(), shares), out, 32);
-  const int64_t part = ceil_div(ceil_div(out, parts), 8) * 8;
+  const int64_t part = ceil_div(ceil_div(out, parts), kWidth) * kWidth;
   const int64_t band = std::clamp<int64_t>(1024 / w.out_w, 1, w.out_h);
-  const int64_t images =
-      few || band < w.out_h ? 1 : std::max<int64_t>(1, 512 / (w.out_h * w.out_w));
+  const int64_t images = band < w.out_h ? 1 : std::max<int64_t>(1, 512 / (w.out_h * w.out_w));
+  constexpr int64_t kAround = 16;  // tiles may reach over both ends of the frames
   const Correlation map = forward(c);
   const Scratch sums(shares * size);
   std::fill_n(sums.data, shares * size, real(0));
@@ -176,55 +177,60 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
       const int64_t g = i / parts % c.groups, first = i % parts * part,
                     n0 = i / parts / c.groups * share;
       if (first >= out) continue;
-      const int64_t n_end = std::min(c.batch, n0 + share);
-      std::vector<int64_t> a_at, b_at;  // where the rows of pixels begin in gy and in B
+      const int64_t n_end = std::min(c.batch, n0 + share), outs = std::min(part, out - first);
+      std::vector<int64_t> gy_at, x_at;  // where the rows of pixels begin in gy and in the frames
       for (int64_t n = n0; n < n_end; n += images) {
         const int64_t here = std::min(images, n_end - n);
         for (int64_t begin = 0; begin < w.out_h; begin += band) {
           const int64_t end = std::min(w.out_h, begin + band);
           const Frame frame = frame_of(map, begin, end);
           const int64_t pitch = (frame.right - frame.left) * c.in, frame_size = frame.reals(c.in);
-          const Scratch around(here * frame_size + 2 * kWidth);  // vectors may reach over an end
-          real* const frames = around.data + kWidth;
-          std::fill_n(around.data, kWidth, real(0));
-          std::fill_n(frames + here * frame_size, kWidth, real(0));
-          const Patches patches(c, few ? end - begin : 0);
-          a_at.clear(), b_at.clear();
+          const Scratch around(here * frame_size + 2 * kAround);
+          real* const frames = around.data + kAround;
+          std::fill_n(around.data, kAround, real(0));
+          std::fill_n(frames + here * frame_size, kAround, real(0));
+          gy_at.clear(), x_at.clear();
           for (int64_t m = 0; m < here; ++m) {
-            real* to = frames + m * frame_size;
-            frame.copy(x + (n + m) * w.h * w.w * c.in, w.h, w.w, c.in, to);
-            if (few) patches.lay_out(c, to, pitch, end - begin);
+            frame.copy(x + (n + m) * w.h * w.w * c.in, w.h, w.w, c.in, frames + m * frame_size);
             for (int64_t r = begin; r < end; ++r) {
-              a_at.push_back(((n + m) * w.out_h + r) * w.out_w * c.out);
-              b_at.push_back(few ? (r - begin) * w.out_w * patches.stride
-                                 : m * frame_size + (r - begin) * w.stride_h * pitch);
+              gy_at.push_back(((n + m) * w.out_h + r) * w.out_w * c.out);
+              x_at.push_back(m * frame_size + (r - begin) * w.stride_h * pitch);
             }
           }
-          Block block{
-              .tile = {.depth = w.out_w,
-                       .a = {gy + g * out + first, 1, c.out, a_at.data(), int64_t(a_at.size())},
-                       .b = {nullptr, few ? patches.stride : w.stride_w * c.in, 0, b_at.data()},
-                       .c = {nullptr, K, true}},
-              .rows = std::min(part, out - first),
-              .tall = true};
+          const int64_t rows = int64_t(gy_at.size());
+          const real* const slopes = gy + g * out + first;
+          real* const sum = sums.data + n0 / share * size;
           for (int64_t k = 0; k < K / columns; ++k) {
-            const real* b =
+            const real* taps =
                 frames + k / runs * w.dilation_h * pitch + k % runs * w.dilation_w * c.in + g * in;
-            if (few) b = patches.data.data;
-            real* sum = sums.data + n0 / share * size + (g * out + first) * K + k * columns;
-            const auto group = [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
-              block.tile.b.data = b + column, block.tile.b.panel_step = vectors * kWidth;
-              block.tile.c.data = sum + column;
-              block.cols = cols, block.panels = panels;
-              run(vectors, block);
+            Block block{.tall = true, .readable = exchanged};
+            block.tile.depth = w.out_w;
+            block.rows = exchanged ? columns : outs;
+            if (exchanged) {
+              block.tile.a = {taps, 1, w.stride_w * c.in, x_at.data(), rows};
+              block.tile.b = {slopes, c.out, 0, gy_at.data()};
+              block.tile.c = {sum + k * columns * out + first, out, true};
+            } else {
+              block.tile.a = {slopes, 1, c.out, gy_at.data(), rows};
+              block.tile.b = {taps, w.stride_w * c.in, 0, x_at.data()};
+              block.tile.c = {sum + (g * out + first) * K + k * columns, K, true};
+            }
+            const auto run_group = [&](int64_t column, int64_t cols, int64_t panels,
+                                       int64_t vectors) {
+              Block group = block;
+              group.tile.b.data += column, group.tile.b.panel_step = vectors * kWidth;
+              group.tile.c.data += column, group.cols = cols, group.panels = panels;
+              run(vectors, group);
             };
-            for_groups(columns, w.out_w * int64_t(a_at.size()), std::min(kMaxVectors, 3), group);
+            for_groups(exchanged ? outs : columns, w.out_w * rows, std::min(kMaxVectors, 3),
+                       run_group);
           }
         }
       }
     }
   });
-  sum_parts(shares, size, sums.data, gw);
+  sum_parts(shares, size, sums.data, exchanged ? sums.data : gw);
+  for (int64_t i = 0; exchanged && i < size; ++i) gw[i % out * K + i / out] = sums.data[i];
 }
 
 // ---- The three directions -----------------------------------------------------------------------
@@ -250,7 +256,7 @@ static void conv(const Convolution& shape, const real* x, const real* weight, co
       depthwise(c, forward(c), x, weight, bias, y);
     } else if (is_pointwise(c)) {
       gemm({x, pixels, c.in, c.in, 1}, {weight, c.in, c.out, 1, c.in}, y, c.out, {.bias = bias});
-    } else if (c.in == 1 && 2 * c.out <= kWidth && c.window.stride_w * c.window.dilation_w == 1) {
+    } else if (Twins::suit(c)) {
       conv_of_one(c, x, weight, bias, y);
     } else {
       (suits_winograd(c) ? winograd : correlate)(
@@ -282,6 +288,8 @@ static void conv_weight_gradient(const Convolution& shape, const real* gy, const
       depthwise_weight_gradient(c, gy, x, gw);
     } else if (is_pointwise(c)) {
       gemm({gy, c.out, pixels, 1, c.out}, {x, pixels, c.in, c.in, 1}, gw, c.in, {});
+    } else if (Twins::suit(c)) {
+      weight_gradient_of_one(c, gy, x, gw);
     } else {
       (suits_winograd(c) ? winograd_weight_gradient : weight_gradient)(c, gy, x, gw);
     }

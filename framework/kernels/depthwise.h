@@ -247,6 +247,20 @@ static void add_taps(Part part, const Region& region, const Cut& cut, const real
   }
 }
 
+// Calls add(R, K, y, k), which sums up R x K taps from (y, k) on, for all of a kernel: at once
+// where the registers hold their sums.
+template <class F>
+[[gnu::always_inline]] static inline void for_taps(int64_t rows, int64_t cols, const F& add) {
+  if (rows == 3 && cols == 3) return add(Number<3>(), Number<3>(), 0, 0);
+  if (rows == 5 && cols == 5 && Isa::kRegisters >= 27) return add(Number<5>(), Number<5>(), 0, 0);
+  for (int64_t y = 0; y < rows; ++y) {
+    int64_t k = 0;
+    for (; k + 5 <= cols; k += 5) add(Number<1>(), Number<5>(), y, k);
+    for (; k + 3 <= cols; k += 3) add(Number<1>(), Number<3>(), y, k);
+    for (; k < cols; ++k) add(Number<1>(), Number<1>(), y, k);
+  }
+}
+
 // Images are shared out in at most 16 pieces, always the same, whose sums are added in order.
 static void depthwise_weight_gradient(const Convolution& c, const real* gy, const real* x,
                                       real* gw) {
@@ -280,19 +294,7 @@ static void depthwise_weight_gradient(const Convolution& c, const real* gy, cons
                            from + y * region.down.source + k * region.right.source,
                            to + y * region.down.weights + k * kWidth, ahead_gy, ahead_x);
           };
-          const int64_t R = int64_t(region.rows.taps), K = int64_t(region.cols.taps);
-          if (R == 3 && K == 3) {
-            add(Number<3>(), Number<3>(), 0, 0);
-          } else if (R == 5 && K == 5 && Isa::kRegisters >= 27) {
-            add(Number<5>(), Number<5>(), 0, 0);
-          } else {
-            for (int64_t y = 0; y < R; ++y) {
-              int64_t k = 0;
-              for (; k + 5 <= K; k += 5) add(Number<1>(), Number<5>(), y, k);
-              for (; k + 3 <= K; k += 3) add(Number<1>(), Number<3>(), y, k);
-              for (; k < K; ++k) add(Number<1>(), Number<1>(), y, k);
-            }
-          }
+          for_taps(int64_t(region.rows.taps), int64_t(region.cols.taps), add);
         }
       });
     }

@@ -51,7 +51,6 @@ struct Kernels {
   decltype(&reference::sgd) sgd;
   decltype(&reference::adam) adam;
   decltype(&reference::rmsprop) rmsprop;
-  decltype(&reference::lars) lars;
 
   // Multiply-adds that wait for nothing: what a core can do at best. Does `flops` operations, a
   // multiple of 384 = 2 x 12 chains x the widest vector; use the result, or they are left out.

@@ -1,116 +1,176 @@
 // Convolution of images of few channels, such as photographs: a row of a window is shorter than a
 // vector, which would be left half empty. Page: docs/kernels.md
 //
-// So the gradient of the weights lays the windows out after all, a band of pixels at a time, which
-// stays in the cache; that of the input is added up from products with the whole kernel; and an
-// image of one channel is read with neighbouring pixels in a vector.
+// So an image of one channel is read with neighbouring pixels in a vector, and the gradient of a
+// few input channels is added up from products with the whole kernel.
 #pragma once
 
+#include "kernels/depthwise.h"
 #include "kernels/gemm.h"
-#include "kernels/window.h"
 
 namespace kindling::kernel {
 
-static bool few_channels(const Convolution& c) {
-  return c.groups == 1 && c.window.dilation_w == 1 && c.window.kernel_w * c.in < kWidth;
-}
+// ---- One channel to a few -----------------------------------------------------------------------
 
-// The windows of `rows` rows of pixels, each K = kernel_h kernel_w in numbers long.
-struct Patches {
-  int64_t K, stride;  // from one to the next
-  Scratch data;
-  Patches(const Convolution& c, int64_t rows)
-      : K(c.window.kernel_h * c.window.kernel_w * c.in),
-        stride(ceil_div(K, kWidth) * kWidth),
-        data(rows * c.window.out_w * stride) {}
+// Such as the first layer over digits: so few that a register holds the channels of two
+// neighbouring pixels. Place 2 o + p of it is channel o of pixel p, so that it takes one load to
+// give every channel its pixel of the image.
+struct Twins {
+  const int64_t out, taps, pixels, pairs;  // pixels and pairs of them in a row
+  const Frame frame;
+  const int64_t pitch, down;    // from row to row of the frame, and of the kernel in it
+  Bits to_pixels, to_channels;  // for permute(): pixel by pixel as in memory, and back
 
-  // From a frame, a vector around which may be read.
-  void lay_out(const Convolution& c, const real* frame, int64_t pitch, int64_t rows) const {
-    const int64_t length = c.window.kernel_w * c.in;
-    for (int64_t j = 0; j < K; j += kWidth) {
-      const int64_t parts = std::min(K - 1, j + kWidth - 1) / length - j / length + 1;
-      if (parts <= 2) {
-        lay_out<2>(c, frame, pitch, rows, j);
-      } else {
-        parts <= 4 ? lay_out<4>(c, frame, pitch, rows, j)
-                   : lay_out<kWidth>(c, frame, pitch, rows, j);
-      }
+  static bool suit(const Convolution& c) {
+    return c.in == 1 && 2 * c.out <= kWidth && c.window.stride_w * c.window.dilation_w == 1;
+  }
+  explicit Twins(const Convolution& c)
+      : out(c.out),
+        taps(c.window.kernel_h * c.window.kernel_w),
+        pixels(c.window.out_w),
+        pairs(ceil_div(pixels, 2)),
+        frame(frame_of(forward(c), 0, c.window.out_h)),
+        pitch(frame.right - frame.left),
+        down(c.window.dilation_h * pitch) {
+    to_pixels = to_channels = Bits{} + int(kWidth - 1);  // 0, unless all places are taken
+    for (int64_t i = 0; i < 2 * out; ++i) {
+      to_pixels[i] = int(i % out * 2 + i / out), to_channels[i] = int(i / 2 + i % 2 * out);
     }
   }
-
- private:
-  // Numbers [j, j + kWidth) of all windows, put together from at most P rows of each.
-  template <int P>
-  void lay_out(const Convolution& c, const real* frame, int64_t pitch, int64_t rows,
-               int64_t j) const {
-    const Window& w = c.window;
-    const int64_t length = w.kernel_w * c.in, first = j / length;
-    Mask part[P];
-    int64_t at[P];
-    for (int64_t k = 0; k < P; ++k) {
-      at[k] = std::min(first + k, w.kernel_h - 1) * (w.dilation_h * pitch - length) + j;
-      for (int64_t i = 0; i < kWidth; ++i) part[k][i] = -((j + i) / length == first + k);
-    }
-    real* to = data.data + j;
-    for (int64_t r = 0; r < rows; ++r) {
-      const real* from = frame + r * w.stride_h * pitch;
-      for (int64_t p = 0; p < w.out_w; ++p, from += w.stride_w * c.in, to += stride) {
-        Vec line = load(from + at[0]);
-#pragma GCC unroll 16
-        for (int64_t k = 1; k < P; ++k) line = part[k] ? load(from + at[k]) : line;
-        store(to, line);
-      }
-    }
-  }
+  int64_t numbers(int64_t pair) const { return std::min<int64_t>(2, pixels - 2 * pair) * out; }
 };
 
-// An image of one channel to a few: the weights times the rows of the image, of which neighbouring
-// pixels fill a vector, as many planes as there are channels; these are turned to pixels.
+// Adds what P pairs of pixels meet in a row of K taps: each pair of the image is read once.
+template <int P, int K>
+[[gnu::always_inline]] static inline void add_row_of_one(Vec (&sum)[P], const real* x,
+                                                         const real* weights) {
+#pragma GCC unroll 16
+  for (int m = 0; m < P + K / 2; ++m) {
+    const Vec pair[2] = {load_pair(x + 2 * m), load_pair(x + 2 * m + 1)};
+#pragma GCC unroll 8
+    for (int k = 0; k < K; ++k) {
+      const int p = m - k / 2;
+      if (p >= 0 && p < P) sum[p] += pair[k % 2] * load(weights + k * kWidth);
+    }
+  }
+}
+
+// P pairs of a row of y, from `first` on; x is where the first of them begins in the frame.
+template <int P>
+static void pairs_of_one(const Convolution& c, const Twins& twins, const real* x,
+                         const real* weights, real* y, int64_t first) {
+  Vec sum[P];
+#pragma GCC unroll 8
+  for (int p = 0; p < P; ++p) sum[p] = load(weights + twins.taps * kWidth);
+  for_taps(c.window.kernel_h, c.window.kernel_w, [&](auto R, auto K, int64_t row, int64_t col) {
+    const real* from = x + row * twins.down + col;
+    const real* weight = weights + (row * c.window.kernel_w + col) * kWidth;
+    for (int r = 0; r < R; ++r, from += twins.down, weight += c.window.kernel_w * kWidth) {
+      add_row_of_one<P, K>(sum, from, weight);
+    }
+  });
+#pragma GCC unroll 8
+  for (int p = 0; p < P; ++p) {
+    store_first(y + 2 * (first + p) * c.out, permute(sum[p], twins.to_pixels),
+                twins.numbers(first + p));
+  }
+}
+
 static void conv_of_one(const Convolution& c, const real* x, const real* weight, const real* bias,
                         real* y) {
   const Window& w = c.window;
-  const int64_t wide = ceil_div(w.out_w, kWidth) * kWidth, out = c.out;
-  const Frame frame = frame_of(forward(c), 0, w.out_h);
-  const int64_t pitch = frame.right - frame.left;
-  std::vector<int64_t> a_at, b_at;
-  for (int64_t k = 0; k < w.kernel_h; ++k) {
-    a_at.push_back(k * w.kernel_w), b_at.push_back(k * w.dilation_h * pitch);
+  const Twins twins(c);
+  const int64_t out = c.out, taps = twins.taps;
+  const Scratch weights((taps + 1) * kWidth);  // each twice; the last are the bias
+  std::fill_n(weights.data, (taps + 1) * kWidth, real(0));
+  for (int64_t i = 0; i < (taps + 1) * 2 * out; ++i) {
+    const int64_t k = i / (2 * out), o = i / 2 % out;
+    weights.data[k * kWidth + i % (2 * out)] = k < taps ? weight[o * taps + k] : bias ? bias[o] : 0;
   }
   parallel_for(c.batch, 1, [&](int64_t n, int64_t stop) {
-    const Scratch image(frame.reals(1) + kMaxVectors * kWidth), planes(out * wide);
+    const Scratch image(twins.frame.reals(1) + 8);  // pairs may reach over the end
     for (; n < stop; ++n) {
-      frame.copy(x + n * w.h * w.w, w.h, w.w, 1, image.data);
+      twins.frame.copy(x + n * w.h * w.w, w.h, w.w, 1, image.data);
       for (int64_t r = 0; r < w.out_h; ++r) {
-        const real* row = image.data + r * w.stride_h * pitch;
-        const auto group = [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
-          run(vectors, {.tile = {.depth = w.kernel_w,
-                                 .a = {weight, w.kernel_h * w.kernel_w, 1, a_at.data(), w.kernel_h},
-                                 .b = {row + column, 1, vectors * kWidth, b_at.data()},
-                                 .c = {planes.data + column, wide}},
-                        .rows = out,
-                        .cols = cols,
-                        .panels = panels});
-        };
-        for_groups(wide, 1, kMaxVectors, group);
+        const real* row = image.data + r * w.stride_h * twins.pitch;
         real* to = y + (n * w.out_h + r) * w.out_w * out;
-        for (int64_t p = 0; p < w.out_w; p += kWidth) {
-          Vec square[kWidth] = {};  // in registers: its loops unroll
-#pragma GCC unroll 8
-          for (int64_t i = 0; i < kWidth / 2; ++i) {
-            const int64_t o = std::min(i, out - 1);
-            square[i] = load(planes.data + o * wide + p) + (bias ? bias[o] : 0);
-          }
-          transpose(square);
-          const int64_t pixels = std::min(kWidth, w.out_w - p);
-#pragma GCC unroll 16
-          for (int64_t i = 0; i < kWidth; ++i, to += out) {
-            if (i < pixels) store_first(to, square[i], out);
-          }
-          to -= (kWidth - pixels) * out;
-        }
+        for_blocks(twins.pairs, [&](auto P, int64_t first) {
+          pairs_of_one<P>(c, twins, row + 2 * first, weights.data, to, first);
+        });
       }
     }
   });
+}
+
+// Adds to the sums of R x K taps the slopes of `rows` rows of pairs times the image. Behind each
+// row of slopes are two of zeros.
+template <int R, int K>
+static void add_taps_of_one(const Convolution& c, const Twins& twins, int64_t rows,
+                            const real* slopes, const real* x, real* sums) {
+  Vec sum[R][K] = {};
+  for (int64_t i = 0; i < rows; ++i, x += c.window.stride_h * twins.pitch) {
+    Vec slope[K / 2 + 1] = {};  // the last ones
+    const real* from = x;
+    for (int64_t m = 0; m < twins.pairs + 2; ++m, from += 2, slopes += kWidth) {
+#pragma GCC unroll 8
+      for (int k = K / 2; k > 0; --k) slope[k] = slope[k - 1];
+      slope[0] = load(slopes);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; ++r) {
+        const real* at = from + r * twins.down;
+        const Vec pair[2] = {load_pair(at), load_pair(at + 1)};
+#pragma GCC unroll 8
+        for (int k = 0; k < K; ++k) sum[r][k] += slope[k / 2] * pair[k % 2];
+      }
+    }
+  }
+#pragma GCC unroll 32
+  for (int i = 0; i < R * K; ++i) {
+    real* place = sums + (i / K * c.window.kernel_w + i % K) * kWidth;
+    store(place, load(place) + sum[i / K][i % K]);
+  }
+}
+
+// Images are shared out as in depthwise_weight_gradient().
+static void weight_gradient_of_one(const Convolution& c, const real* gy, const real* x, real* gw) {
+  const Window& w = c.window;
+  const Twins twins(c);
+  const int64_t size = twins.taps * kWidth, piece = std::max<int64_t>(1, ceil_div(c.batch, 16));
+  const int64_t pieces = std::max<int64_t>(1, ceil_div(c.batch, piece));
+  const int64_t band = std::clamp<int64_t>(512 / twins.pairs, 1, w.out_h);
+  const Scratch sums(pieces * size);
+  std::fill_n(sums.data, pieces * size, real(0));
+  parallel_for(c.batch, piece, [&](int64_t n, int64_t stop) {
+    real* const mine = sums.data + n / piece * size;
+    const Scratch image(twins.frame.reals(1) + 8), slopes(band * (twins.pairs + 2) * kWidth);
+    std::fill_n(image.data + twins.frame.reals(1), 8, real(0));
+    std::fill_n(slopes.data, band * (twins.pairs + 2) * kWidth, real(0));
+    for (; n < stop; ++n) {
+      twins.frame.copy(x + n * w.h * w.w, w.h, w.w, 1, image.data);
+      for (int64_t begin = 0; begin < w.out_h; begin += band) {
+        const int64_t rows = std::min(band, w.out_h - begin);
+        const real* from = gy + (n * w.out_h + begin) * w.out_w * c.out;
+        for (int64_t r = 0; r < rows; ++r) {
+          real* to = slopes.data + r * (twins.pairs + 2) * kWidth;
+          for (int64_t i = 0; i < twins.pairs; ++i, to += kWidth) {
+            const int64_t count = twins.numbers(i);
+            store(to, permute(load_first(from, count), twins.to_channels));
+            from += count;
+          }
+        }
+        for_taps(w.kernel_h, w.kernel_w, [&](auto R, auto K, int64_t y, int64_t k) {
+          const int64_t row = begin * w.stride_h + y * w.dilation_h;
+          add_taps_of_one<R, K>(c, twins, rows, slopes.data, image.data + row * twins.pitch + k,
+                                mine + (y * w.kernel_w + k) * kWidth);
+        });
+      }
+    }
+  });
+  sum_parts(pieces, size, sums.data, sums.data);
+  for (int64_t i = 0; i < c.out * twins.taps; ++i) {
+    const real* both = sums.data + i % twins.taps * kWidth + 2 * (i / twins.taps);
+    gw[i] = both[0] + both[1];
+  }
 }
 
 // Each pixel of gy times the whole kernel, a row of which covers kernel_w pixels beside each other.
@@ -119,41 +179,37 @@ static void input_gradient_of_few(const Convolution& c, const real* gy, const re
   const Window& w = c.window;
   const int64_t row = w.kernel_w * c.in, K = w.kernel_h * row;
   const Frame frame = frame_of(forward(c), 0, w.out_h);
-  const int64_t pitch = (frame.right - frame.left) * c.in;
+  const int64_t pitch = (frame.right - frame.left) * c.in, down = w.dilation_h * pitch;
   const int64_t band =
       std::clamp<int64_t>((1 << 15) / std::max<int64_t>(1, w.out_w * K), 1, w.out_h);
   parallel_for(c.batch, 1, [&](int64_t n, int64_t stop) {
-    const Scratch products(band * w.out_w * K), sums(frame.reals(c.in));
+    const Scratch products(band * w.out_w * K), sums(frame.reals(c.in) + kWidth);
     for (; n < stop; ++n) {
       std::fill_n(sums.data, frame.reals(c.in), real(0));
       for (int64_t begin = 0; begin < w.out_h; begin += band) {
         const int64_t rows = std::min(band, w.out_h - begin);
         piece({gy + (n * w.out_h + begin) * w.out_w * c.out, rows * w.out_w, c.out, c.out, 1},
               {weight, c.out, K, K, 1}, products.data, K, {}, false);
-        const real* from = products.data;
-        for (int64_t r = begin; r < begin + rows; ++r) {
-          real* to = sums.data + r * w.stride_h * pitch;
-          for (int64_t p = 0; p < w.out_w; ++p, to += w.stride_w * c.in) {
-            for (int64_t k = 0; k < w.kernel_h; ++k) {
-              real* place = to + k * w.dilation_h * pitch;
-              for (int64_t j = 0; j < row; j += kWidth) {
-                const int64_t count = std::min(kWidth, row - j);
-                store_first(place + j, load_first(place + j, count) + load_first(from + j, count),
-                            count);
+        // Pixels whose windows overlap have their turns long after each other: to read a part of
+        // what was only just written takes long.
+        for (int64_t s = 0; s < w.kernel_w; ++s) {
+          for (int64_t r = 0; r < rows; ++r) {
+            for (int64_t p = s; p < w.out_w; p += w.kernel_w) {
+              const real* from = products.data + (r * w.out_w + p) * K;
+              real* to = sums.data + (begin + r) * w.stride_h * pitch + p * w.stride_w * c.in;
+              for (int64_t k = 0; k < w.kernel_h; ++k, from += row, to += down) {
+                for_vectors(0, row, [=](int64_t j, auto part) {
+                  store(to + j, load(to + j) + part.load(from + j));
+                });
               }
-              from += row;
             }
           }
         }
       }
-      real* to = gx + n * w.h * w.w * c.in;
-      const int64_t left = std::max<int64_t>(0, frame.left), right = std::min(w.w, frame.right);
-      for (int64_t y = 0; y < w.h; ++y, to += w.w * c.in) {
-        std::fill_n(to, w.w * c.in, real(0));
-        if (y < frame.top || y >= frame.bottom || left >= right) continue;
-        std::copy_n(sums.data + (y - frame.top) * pitch + (left - frame.left) * c.in,
-                    (right - left) * c.in, to + left * c.in);
-      }
+      // Of the sums, those that lie in the image.
+      Frame{-frame.top, w.h - frame.top, -frame.left, w.w - frame.left}.copy(
+          sums.data, frame.bottom - frame.top, frame.right - frame.left, c.in,
+          gx + n * w.h * w.w * c.in);
     }
   });
 }

@@ -18,7 +18,6 @@ namespace kindling::kernel {
 // others are for a row of B and a number of A.
 inline constexpr int kMaxVectors = Isa::kRegisters >= 32 ? 4 : 2;
 constexpr int tile_rows(int V) { return std::min(12, Isa::kRegisters * 3 / 4 / V); }
-inline constexpr int64_t kPrefetched = 8;  // lines that a tile asks for in 16 steps
 
 inline constexpr int64_t kOneSegment[] = {0};
 
@@ -48,10 +47,10 @@ struct Tile {
   Target c = {};
   real* packed = nullptr;      // where B's panel is copied to
   int64_t rows = 0, last = 0;  // of C; `last` columns are in its last vector
-  // What will be needed next: in every 16 steps the tile asks for 8 lines, `inner` apart, and then
+  // What will be needed next: in every 16 steps the tile asks for `lines`, `inner` apart, and then
   // goes on by `outer`.
   const real* ahead = nullptr;
-  int64_t ahead_inner = 0, ahead_outer = 0;
+  int64_t ahead_lines = 0, ahead_inner = 0, ahead_outer = 0;
 };
 
 // kWhole: it has all its rows, three of which share a pointer. Otherwise those past the last read
@@ -105,15 +104,14 @@ template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void t
       }
       if (left == 0) break;
       const real* next = ahead;
-#pragma GCC unroll 8
-      for (int i = 0; i < kPrefetched; ++i, next += t.ahead_inner) __builtin_prefetch(next);
+      for (int i = 0; i < t.ahead_lines; ++i, next += t.ahead_inner) __builtin_prefetch(next);
       ahead += t.ahead_outer;
     }
   }
   real* to = t.c.data;
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r, to += t.c.stride) {
-    if (!kWhole && r == t.rows) return;
+    if (r == t.rows) return;
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       real* place = to + v * kWidth;
@@ -137,6 +135,7 @@ struct Block {
   int64_t rows = 0, cols = 0, panels = 0;
   real* packed = nullptr;  // where B's panels are copied to; null: B is read where it lies
   bool tall = false;       // the rows of A lie beside each other: A is transposed
+  bool readable = false;   // so is what lies behind the last row
   bool prefetch_a = false, prefetch_c = false;
   Epilogue finish = {};  // its activation and residual
 };
@@ -169,13 +168,14 @@ template <int V> static void run(const Block& block) {
     const real* b = t.b.data;
     for (int64_t p = 0; p < block.panels; ++p) {
       // The next rows of A, if this tile and those of the next panels have time to ask for them.
-      t.ahead = t.a.data, t.ahead_inner = t.ahead_outer = 0;
+      t.ahead = t.a.data, t.ahead_lines = 0;
       if (block.prefetch_a && block.tall && p < 2) {
         t.ahead += 64 / int64_t(sizeof(real)) + p * (t.depth / 2) * t.a.step;
-        t.ahead_inner = t.a.step, t.ahead_outer = kPrefetched * t.a.step;
+        t.ahead_lines = block.panels > 1 ? 8 : 16;
+        t.ahead_inner = t.a.step, t.ahead_outer = t.ahead_lines * t.a.step;
       } else if (block.prefetch_a && !block.tall && p == 0) {
         t.ahead += R * t.a.row_stride;
-        t.ahead_inner = t.a.row_stride, t.ahead_outer = 16 * t.a.step;
+        t.ahead_lines = R, t.ahead_inner = t.a.row_stride, t.ahead_outer = 16 * t.a.step;
       }
       for (int64_t r = 0; r < R && block.prefetch_c; ++r) {
         for (int v = 0; v < V; ++v) {
@@ -183,10 +183,12 @@ template <int V> static void run(const Block& block) {
         }
       }
       t.last = p == block.panels - 1 ? last : kWidth;
-      if (t.rows == R) {
+      if (t.rows == R || (block.readable && t.rows > kFew)) {
         pack ? tile<R, V, true, true>(t) : tile<R, V, true, false>(t);
       } else if (pack) {
         tile<R, V, false, true>(t);
+      } else if (block.readable) {
+        tile<kFew, V, true, false>(t);
       } else if (t.rows > kFew) {
         tile<R, V, false, false>(t);
       } else {
@@ -217,8 +219,7 @@ static void for_groups(int64_t columns, int64_t depth, int64_t most_vectors, con
   const int64_t all_vectors = ceil_div(columns, kWidth);
   const int64_t count = ceil_div(all_vectors, most_vectors);
   int64_t vectors = ceil_div(all_vectors, count);
-  int64_t left =
-      all_vectors - count * (vectors - 1);  // panels of that width; the others have one less
+  int64_t left = all_vectors - count * (vectors - 1);  // panels of that width; others have one less
   const int64_t narrower = count - left;
   for (int64_t column = 0; column < columns;) {
     if (left == 0) left = narrower, --vectors;

@@ -31,7 +31,7 @@ static consteval Kernels make_table(std::index_sequence<U...>, std::index_sequen
       sum_of_squares, softmax, softmax_gradient, cross_entropy, cross_entropy_gradient, layer_norm,
       layer_norm_gradient, batch_statistics, batch_norm, batch_norm_gradient, gather_rows,
       scatter_rows, gemm, conv, conv_input_gradient, conv_weight_gradient, max_pool,
-      max_pool_gradient, attention, attention_gradient, sgd, adam, rmsprop, lars, fma_chains};
+      max_pool_gradient, attention, attention_gradient, sgd, adam, rmsprop, fma_chains};
   // clang-format on
 }
 constexpr Kernels kTable =

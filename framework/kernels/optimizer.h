@@ -6,15 +6,13 @@
 
 namespace kindling::kernel {
 
-// sgd and lars: g = scale (g + decay w), which goes into the velocity if there is momentum.
-// Not inlined, so that a bias has the same bits with either.
-[[gnu::noinline]] static void descend(std::span<const ParameterStep> all, real scale, real momentum,
-                                      bool nesterov) {
-  for_arrays(all, 7, 5, [=](const ParameterStep& p, Sum&) {
+static void sgd(std::span<const ParameterStep> all, const SgdOptions& options) {
+  const real momentum = real(options.momentum);
+  for_arrays(all, 6, 5, [=, nesterov = options.nesterov](const ParameterStep& p, Sum&) {
     const real rate = real(p.rate), decay = real(p.decay);
     return [=, w = p.w, g = p.g, velocity = p.state[0]](int64_t i, auto part) {
       const Vec before = part.load(w + i);
-      Vec step = scale * (part.load(g + i) + decay * before);
+      Vec step = part.load(g + i) + decay * before;
       if (momentum != 0) {
         const Vec v = momentum * part.load(velocity + i) + step;
         part.store(velocity + i, v);
@@ -23,25 +21,6 @@ namespace kindling::kernel {
       part.store(w + i, before - rate * step);
     };
   });
-}
-
-static void sgd(std::span<const ParameterStep> all, const SgdOptions& options) {
-  descend(all, 1, real(options.momentum), options.nesterov);
-}
-
-static void lars(std::span<const ParameterStep> all, const LarsOptions& options) {
-  for (ParameterStep p : all) {
-    const auto add = [decay = p.decay, w = p.w, g = p.g](Sum& sum, int64_t i, auto part) {
-      const auto square = [=](Wide gi, Wide wi) { return (gi + decay * wi) * (gi + decay * wi); };
-      sum.add(square, part.load(g + i), part.load(w + i));
-    };
-    const std::array weights = {std::span<const real>(p.w, size_t(p.n))};
-    const double w_norm = std::sqrt(sum_of_squares(weights)), g_norm = std::sqrt(total(p.n, add));
-    const bool plain = p.bias_or_norm || w_norm == 0 || g_norm == 0;
-    if (p.bias_or_norm) p.decay = 0;
-    descend({&p, 1}, real(plain ? 1 : options.trust * w_norm / g_norm), real(options.momentum),
-            false);
-  }
 }
 
 static void adam(std::span<const ParameterStep> all, const AdamOptions& options) {

@@ -20,9 +20,6 @@ struct Places {
   }
 };
 
-// Indices as they are kept; those that choose between reals are as wide as these.
-using Indexes = int32_t __attribute__((vector_size(kWidth * sizeof(int32_t))));
-
 static void count_pool(int64_t batch, int64_t channels, const Window& s) {
   const int64_t outputs = batch * s.out_h * s.out_w * channels;
   count_cost(outputs * s.kernel_h * s.kernel_w,
@@ -53,8 +50,7 @@ static void max_pool(int64_t batch, int64_t channels, const Window& s, const rea
             }
           }
           part.store(y + to + c, best);
-          const Indexes indexes = __builtin_convertvector(index, Indexes);
-          std::memcpy(where + to + c, &indexes, size_t(part.n) * sizeof(int32_t));
+          for (int64_t i = 0; i < part.n; ++i) where[to + c + i] = int32_t(index[i]);
         });
       }
     }

@@ -120,6 +120,5 @@ void attention_gradient(const Attention& a, const real* q, const real* k, const 
 void sgd(std::span<const ParameterStep> all, const SgdOptions& options);
 void adam(std::span<const ParameterStep> all, const AdamOptions& options);
 void rmsprop(std::span<const ParameterStep> all, const RmsPropOptions& options);
-void lars(std::span<const ParameterStep> all, const LarsOptions& options);
 
 }  // namespace kindling::reference

@@ -56,25 +56,6 @@ void rmsprop(std::span<const ParameterStep> all, const RmsPropOptions& options) 
   }
 }
 
-void lars(std::span<const ParameterStep> all, const LarsOptions& options) {
-  for (const ParameterStep& p : all) {
-    const double decay = p.bias_or_norm ? 0 : p.decay;
-    double w_squares = 0, g_squares = 0;
-    for (int64_t i = 0; i < p.n; ++i) {
-      const double gradient = p.g[i] + decay * p.w[i];
-      w_squares += double(p.w[i]) * p.w[i], g_squares += gradient * gradient;
-    }
-    const bool plain = p.bias_or_norm || w_squares == 0 || g_squares == 0;
-    const double scale = plain ? 1 : options.trust * std::sqrt(w_squares / g_squares);
-    for (int64_t i = 0; i < p.n; ++i) {
-      const double gradient = p.g[i] + decay * p.w[i];
-      const double v = options.momentum * p.state[0][i] + scale * gradient;
-      p.state[0][i] = real(v);
-      p.w[i] = real(p.w[i] - p.rate * v);
-    }
-  }
-}
-
 void lerp(int64_t n, real* w, const real* target, real t) {
   for (int64_t i = 0; i < n; ++i) w[i] += t * (target[i] - w[i]);
 }

@@ -113,6 +113,30 @@ static void sum_columns(int64_t outer, int64_t n, int64_t inner, int64_t flops, 
   });
 }
 
+// Few columns make short loops. So several rows, a number that divides theirs, are taken as one, of
+// this many numbers.
+static int64_t wide_row(int64_t rows, int64_t n) {
+  int64_t k = 1;
+  while (k * n < 64 && rows % (2 * k) == 0) k *= 2;
+  return k * n;
+}
+
+// For each column of x [rows, n] what add(sums, at, r, i, part) adds: x[at] is number i of a wide
+// row.
+template <size_t count, class Add>
+static auto channel_sums(int64_t rows, int64_t n, int64_t flops, const Add& add) {
+  const int64_t wide = wide_row(rows, n);
+  std::vector<std::array<double, count>> sums(size_t(n), std::array<double, count>{});
+  const auto done = [&](int64_t i, auto part, const Sum* sum) {
+    // A row made of several is a single strip, so no two threads meet at a sum.
+    for (int64_t j = 0; j < part.n; ++j) {
+      for (size_t s = 0; s < count; ++s) sums[size_t((i + j) % n)][s] += sum[s][j];
+    }
+  };
+  sum_columns<count>(1, rows * n / wide, wide, flops, add, done);
+  return sums;
+}
+
 static void reduce_sum(int64_t outer, int64_t n, int64_t inner, const real* x, real* y) {
   if (inner == 1) {
     return for_rows(outer, n, 1, 1, [=](int64_t r) {
@@ -123,6 +147,10 @@ static void reduce_sum(int64_t outer, int64_t n, int64_t inner, const real* x, r
   const auto add = [=](Sum* sum, int64_t at, int64_t, int64_t, auto part) {
     sum->add(part.load(x + at));
   };
+  if (outer == 1 && n * inner > 0) {
+    for (const auto& [sum] : channel_sums<1>(n, inner, 1, add)) *y++ = real(sum);
+    return;
+  }
   sum_columns<1>(outer, n, inner, 1, add,
                  [=](int64_t to, auto part, const Sum* sum) { part.store(y + to, sum->values()); });
 }
@@ -153,8 +181,7 @@ static void reduce_max(int64_t outer, int64_t n, int64_t inner, const real* x, r
         index = larger ? Bits{} + int(k) : index;
       }
       part.store(y + to + j, best);
-      for (int64_t i = 0; i < std::min(kWidth, cols - j); ++i)
-        where[to + j + i] = int32_t(index[i]);
+      for (int64_t i = 0; i < part.n; ++i) where[to + j + i] = int32_t(index[i]);
     });
   });
 }

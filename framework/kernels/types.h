@@ -104,7 +104,6 @@ struct ParameterStep {
   const real* g;                    // the gradient of w
   std::array<real*, 2> state = {};  // what the optimizer remembers; null where it needs nothing
   double rate, decay;
-  bool bias_or_norm;
   int64_t size() const { return n; }
 };
 
@@ -132,13 +131,6 @@ struct AdamOptions {
 struct RmsPropOptions {
   double rate = 0.01, alpha = 0.99, epsilon = 1e-8, momentum = 0, decay = 0;
   bool epsilon_inside_root = false;  // TensorFlow's sqrt(s + epsilon), as EfficientNet was trained
-};
-
-// LARS (1708.03888), in the form of MAE's linear probe (2111.06377, appendix A): g += decay w;
-// g *= trust |w| / |g|, unless one of the norms is 0; then steps with momentum as Sgd's. Bias and
-// norm parameters take plain momentum steps: no decay, no trust.
-struct LarsOptions {
-  double rate = 0.1, momentum = 0.9, decay = 0, trust = 0.001;
 };
 
 // What a kernel costs: floating-point operations and bytes it has to move.

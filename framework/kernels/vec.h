@@ -18,6 +18,7 @@ using Vec = Isa::Vec;
 using Mask = decltype(Vec{} < Vec{});  // what a comparison gives; c ? a : b chooses by it
 using Bits = Mask;                     // or the bits of the numbers
 constexpr int64_t kWidth = int64_t(sizeof(Vec) / sizeof(real));  // numbers in a register
+using Wide = double __attribute__((vector_size(sizeof(Vec))));
 constexpr auto kSign = std::numeric_limits<std::remove_reference_t<decltype(Bits{}[0])>>::min();
 
 [[gnu::always_inline]] static inline Vec load(const real* from) {
@@ -81,6 +82,25 @@ constexpr auto kSign = std::numeric_limits<std::remove_reference_t<decltype(Bits
   real line[kWidth] = {};
   for (int64_t i = 0; i < n; ++i) line[i] = from[i * stride];
   return load(line);
+}
+
+// from[0] in the even places, from[1] in the odd ones.
+[[gnu::always_inline]] static inline Vec load_pair(const real* from) {
+  if constexpr (kWidth == 2) return load(from);
+  double two;  // numbers, taken for one: compilers know broadcasts of doubles best
+  std::memcpy(&two, from, sizeof two);
+  return Vec(two - Wide{});
+}
+
+// Place i gets the number from place order[i].
+[[gnu::always_inline]] static inline Vec permute(Vec v, Bits order) {
+#if defined(__AVX512F__)
+  return Vec(_mm512_maskz_permutexvar_ps(__mmask16(-1), __m512i(order), __m512(v)));
+#else
+  Vec result;
+  for (int64_t i = 0; i < kWidth; ++i) result[i] = v[order[i]];
+  return result;
+#endif
 }
 
 namespace {  // so that no two instruction sets share what is a member
@@ -157,7 +177,6 @@ template <class V, class F> [[gnu::always_inline]] static inline auto across(V v
 
 // ---- Sums in double -----------------------------------------------------------------------------
 
-using Wide = double __attribute__((vector_size(sizeof(Vec))));
 constexpr int kHalves = sizeof(real) == sizeof(double) ? 1 : 2;
 
 // The lower or upper half of v.

@@ -111,18 +111,11 @@ Tensor average_pool2d(const Tensor& x, const PoolOptions& options) {
         });
       });
   if (options.count_padding || options.padding == 0) return y;
-  // Windows that reach over the edge have fewer pixels to share.
-  const auto inside = [&](int64_t o, int64_t n) {
-    const int64_t first = o * window.stride_h - options.padding;
-    return std::min(n, first + options.kernel) - std::max<int64_t>(0, first);
-  };
-  Tensor share({1, window.out_h, window.out_w, 1});
-  real* const to = share.mutable_data();
-  for (int64_t i = 0; i < share.size(); ++i) {
-    const int64_t rows = inside(i / window.out_w, window.h);
-    to[i] = real(taps) / real(rows * inside(i % window.out_w, window.w));
-  }
-  return y * share;
+  // Windows that reach over the edge have fewer pixels to share: of ones they have the mean
+  // missing.
+  PoolOptions counted = options;
+  counted.count_padding = true;
+  return y / average_pool2d(ones({1, window.h, window.w, 1}), counted);
 }
 
 Tensor global_average_pool(const Tensor& x) {

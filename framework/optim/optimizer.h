@@ -1,4 +1,4 @@
-// Optimizers and gradient clipping: which parameter is moved by which kernel, with which options.
+// Optimizers: which parameter is moved by which kernel, with which options.
 // The rules and their options stand in kernels/types.h, the loops in kernels/optimizer.h. Formulas
 // are those of PyTorch's documentation unless a paper is named, so that the numbers agree. Page:
 // docs/optim.md
@@ -39,24 +39,26 @@ inline ParameterGroups decay_groups(Module& module) {
 // parameters of a group are left out.
 class Optimizer {
  public:
+  virtual ~Optimizer() = default;
+
   double rate;        // learning rate; schedules write it
   int64_t steps = 0;  // taken so far
 
   // Updates every parameter that has a gradient. The first step throws, naming it, if a module
   // parameter got a gradient since this was constructed but belongs to no optimizer.
-  void step() {
+  virtual void step() {
     if (!checked_) check_owned();
     ++steps;
-    moved_.clear();
+    std::vector<ParameterStep> moved;
     for (Slot& slot : slots_) {
       if (!slot.leaf->gradient.defined()) continue;
       slot.step.t = steps;
       slot.step.w = slot.weight.mutable_data();
       slot.step.g = slot.leaf->gradient.data();
       slot.step.rate = rate * slot.rate_scale;
-      moved_.push_back(slot.step);
+      moved.push_back(slot.step);
     }
-    move_(moved_);
+    move_(moved);
   }
 
   void zero_grad() {
@@ -103,7 +105,7 @@ class Optimizer {
     leaf->owned = true;
     slots_.push_back({p.tensor, {leaf, [](Leaf* l) { l->owned = false; }}, rate_scale, {}});
     ParameterStep& step = slots_.back().step;
-    step.n = p.tensor.size(), step.decay = decay, step.bias_or_norm = bias_or_norm(p);
+    step.n = p.tensor.size(), step.decay = decay;
     for (size_t i = 0; i < names.size(); ++i) {
       state_.push_back({names[i] + "." + p.name, zeros(p.tensor.shape()), Kind::other});
       step.state[i] = state_.back().tensor.mutable_data();
@@ -122,7 +124,6 @@ class Optimizer {
 
   std::vector<Slot> slots_;
   std::vector<NamedTensor> state_;
-  std::vector<ParameterStep> moved_;  // in this step
   std::function<void(const std::vector<ParameterStep>&)> move_;
   bool checked_ = false;  // for parameters without an optimizer
 };
@@ -147,39 +148,5 @@ struct RmsProp : Optimizer {
   RmsProp(const ParameterGroups& groups, const RmsPropOptions& options)
       : Optimizer(groups, options, {"mean_square", "momentum"}, &Kernels::rmsprop) {}
 };
-
-struct Lars : Optimizer {
-  Lars(const ParameterGroups& groups, const LarsOptions& options)
-      : Optimizer(groups, options, {"momentum"}, &Kernels::lars) {}
-};
-
-// Scales all gradients by max_norm / (norm + 1e-6) when their common norm is above max_norm
-// (1211.5063, section 3.2); returns the norm before. Throws, naming the parameter, when a gradient
-// is not finite, and then none was changed.
-inline double clip_gradients(const std::vector<NamedTensor>& parameters, double max_norm) {
-  ENSURE(max_norm > 0, "clip_gradients: max_norm must be above 0, not {}", max_norm);
-  std::vector<NamedTensor> gradients;
-  std::vector<std::span<const real>> arrays;
-  for (const NamedTensor& p : parameters) {
-    const Leaf* leaf = leaf_of(p.tensor);
-    if (leaf == nullptr || !leaf->gradient.defined()) continue;
-    gradients.push_back({p.name, leaf->gradient, p.kind});
-    arrays.push_back(leaf->gradient.values());
-  }
-  const double squares = kernels().sum_of_squares(arrays);
-  for (const NamedTensor& g : gradients) {
-    ENSURE(std::isfinite(squares) ||
-               std::isfinite(kernels().sum_of_squares(std::array{g.tensor.values()})),
-           "clip_gradients: the gradient of {} {} is not finite", g.name, g.tensor.shape());
-  }
-  const double norm = std::sqrt(squares), factor = max_norm / (norm + 1e-6);
-  if (factor < 1) {
-    for (NamedTensor& g : gradients) {
-      real* x = g.tensor.mutable_data();
-      kernels().unary[size_t(Unary::affine)](g.tensor.size(), x, x, real(factor), 0);
-    }
-  }
-  return norm;
-}
 
 }  // namespace kindling

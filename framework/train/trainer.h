@@ -3,6 +3,7 @@
 #pragma once
 
 #include "io/checkpoint.h"
+#include "train/clip.h"
 #include "train/progress.h"
 #include "train/report.h"
 #include "train/schedule.h"

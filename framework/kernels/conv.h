@@ -54,13 +54,11 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
   const int64_t tap_step = shape.in / groups;
   const int64_t group_step =
       shape.out / groups * shape.window.kernel_h * shape.window.kernel_w * tap_step;
-  int64_t taps = 0;
-  std::vector<int64_t> packed_at;
+  std::vector<int64_t> packed_at = {0};
   for (const Phase& phase : c.phases) {
-    packed_at.push_back(taps * groups * depth * wide);
-    taps += phase.taps();
+    packed_at.push_back(packed_at.back() + phase.taps() * groups * depth * wide);
   }
-  const Scratch packed(taps * groups * depth * wide);
+  const Scratch packed(packed_at.back());
   const int64_t phases = int64_t(c.phases.size());
   parallel_for(phases * groups, 1, [&](int64_t i, int64_t end) {
     for (; i < end; ++i) {
@@ -88,10 +86,13 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
       const real* image = source + i / bands * c.source_h * c.source_w * c.source_channels;
       real* const result = target + i / bands * c.target_h * c.target_w * c.target_channels;
       Frame frame = frame_of(c, begin, end);
-      const bool copied = !frame.inside(c.source_h, c.source_w);
-      const Scratch scratch(copied ? frame.reals(c.source_channels) : 0);
+      // Tiles may read pixels behind the last one, so behind an image in place there is another.
+      const int64_t behind = tile_rows(1) * c.step_w, channels = c.source_channels;
+      const bool copied = !frame.inside(c.source_h, c.source_w) || i / bands == shape.batch - 1 ||
+                          c.source_h * c.source_w < behind;
+      const Scratch scratch(copied ? frame.reals(channels) + behind * channels : 0);
       if (copied) {
-        frame.copy(image, c.source_h, c.source_w, c.source_channels, scratch.data);
+        frame.copy(image, c.source_h, c.source_w, channels, scratch.data);
         image = scratch.data;
       } else {
         frame = {0, c.source_h, 0, c.source_w};
@@ -113,7 +114,8 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
                                        bias ? bias + at : nullptr}},
                         .rows = phase.cols,
                         .cols = cols,
-                        .panels = panels};
+                        .panels = panels,
+                        .readable = true};
             for (int64_t r = begin; r < std::min(end, phase.rows); ++r) {
               const int64_t pixel = (phase.y + r * c.spread_h) * c.target_w + phase.x;
               block.tile.a.data = image + (r * c.step_h - frame.top) * pitch + g * depth;

@@ -173,7 +173,7 @@ static void depthwise(const Convolution& shape, const Correlation& c, const real
   const std::vector<Region> parts = regions(c, shape.window.kernel_w);
   // A result that the second cache cannot hold is written past it, which need not read it first.
   const bool stream =
-      fills_lines(target, C) && bytes_of(shape.batch * c.target_h * c.target_w * C) > 1 << 22;
+      fills_lines(target, C) && bytes_of(shape.batch * c.target_h * c.target_w * C) > 1 << 21;
   const int64_t row = c.source_w * C, bands = ceil_div(c.rows(), kBand), all = shape.batch * bands;
   parallel_for(all, std::max<int64_t>(1, ceil_div(all, 16)), [&](int64_t i, int64_t stop) {
     for (; i < stop; ++i) {
@@ -237,7 +237,7 @@ static void add_taps(Part part, const Region& region, const Cut& cut, const real
         sum[i / K][i % K] +=
             s * part.load(from + i / K * region.down.source + i % K * region.right.source);
       }
-      ahead_gy.fetch(1), ahead_x.fetch(1);
+      ahead_gy.fetch(1), ahead_x.fetch(cut.y.source / cut.y.target);
     }
   }
 #pragma GCC unroll 32

@@ -188,7 +188,7 @@ template <int V> static void run(const Block& block) {
       } else if (pack) {
         tile<R, V, false, true>(t);
       } else if (block.readable) {
-        tile<kFew, V, true, false>(t);
+        t.rows > kFew / 2 ? tile<kFew, V, true, false>(t) : tile<kFew / 2, V, true, false>(t);
       } else if (t.rows > kFew) {
         tile<R, V, false, false>(t);
       } else {

@@ -188,7 +188,8 @@ TEST_CASE("patches, windows as large as the image and beyond it", "[kernels][con
 }
 
 TEST_CASE("larger convolutions equal their twins", "[kernels][conv]") {
-  check_conv({40, 5, 7, 1, window_of(9, 8, 3, 3, 1, 1, {1, 1, 1, 1})});  // images share a sum
+  check_conv({40, 5, 7, 1, window_of(9, 8, 3, 3, 1, 1, {1, 1, 1, 1})});   // images share a sum
+  check_conv({2, 6, 5, 1, window_of(40, 36, 5, 5, 1, 1, {2, 2, 2, 2})});  // as do bands of one
   check_conv({5, 16, 24, 1, window_of(17, 18, 3, 3, 1, 1, {1, 1, 1, 1})});
   check_conv({2, 70, 66, 1, window_of(9, 9, 3, 3, 1, 1, {1, 1, 1, 1})});
   check_conv({1, 130, 40, 1, window_of(6, 7, 3, 3, 1, 1, {1, 1, 1, 1})});

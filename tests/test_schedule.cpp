@@ -1,4 +1,4 @@
-// Tests of framework/optim/schedule against torch.optim.lr_scheduler.
+// Tests of framework/train/schedule against torch.optim.lr_scheduler.
 #include "support/catch.h"
 #include "support/golden.h"
 #include "train/schedule.h"

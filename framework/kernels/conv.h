@@ -97,17 +97,17 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
       } else {
         frame = {0, c.source_h, 0, c.source_w};
       }
-      const int64_t pitch = (frame.right - frame.left) * c.source_channels;
+      const int64_t pitch = (frame.right - frame.left) * channels;
       for (int64_t p = 0; p < phases; ++p) {
         const Phase& phase = c.phases[size_t(p)];
-        const Segments segments = segments_of(phase, frame, c.source_channels, depth);
+        const Segments segments = segments_of(phase, frame, channels, depth);
         const int64_t total = phase.taps() * depth;
         for (int64_t g = 0; g < groups; ++g) {
           const real* b = packed.data + packed_at[size_t(p)] + g * total * wide;
           const auto group = [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
             const int64_t at = g * columns + column, width = vectors * kWidth;
             Block block{.tile = {.depth = segments.depth,
-                                 .a = {nullptr, c.step_w * c.source_channels, 1, segments.at.data(),
+                                 .a = {nullptr, c.step_w * channels, 1, segments.at.data(),
                                        int64_t(segments.at.size())},
                                  .b = {b + column * total, width, total * width},
                                  .c = {nullptr, c.spread_w * c.target_channels, false,

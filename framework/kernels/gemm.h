@@ -53,8 +53,8 @@ struct Tile {
   int64_t ahead_lines = 0, ahead_inner = 0, ahead_outer = 0;
 };
 
-// kWhole: it has all its rows, three of which share a pointer. Otherwise those past the last read
-// that one again, and what they sum is dropped: so nothing outside A is read.
+// kWhole: all R rows of A can be read, three of which share a pointer. Otherwise those past the
+// last read that one again, so that nothing outside A is read. Either way what they sum is dropped.
 template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void tile(const Tile& t) {
   static_assert(R * V + V + 1 <= Isa::kRegisters,
                 "the tile, a row of B and a number of A must stay in registers");
@@ -135,7 +135,7 @@ struct Block {
   int64_t rows = 0, cols = 0, panels = 0;
   real* packed = nullptr;  // where B's panels are copied to; null: B is read where it lies
   bool tall = false;       // the rows of A lie beside each other: A is transposed
-  bool readable = false;   // so is what lies behind the last row
+  bool readable = false;   // R rows of A can be read also where fewer are left
   bool prefetch_a = false, prefetch_c = false;
   Epilogue finish = {};  // its activation and residual
 };

@@ -50,12 +50,12 @@ class Optimizer {
     if (!checked_) check_owned();
     ++steps;
     std::vector<ParameterStep> moved;
+    moved.reserve(slots_.size());
     for (Slot& slot : slots_) {
       if (!slot.leaf->gradient.defined()) continue;
-      slot.step.t = steps;
+      slot.step.t = steps, slot.step.rate = rate * slot.rate_scale;
       slot.step.w = slot.weight.mutable_data();
       slot.step.g = slot.leaf->gradient.data();
-      slot.step.rate = rate * slot.rate_scale;
       moved.push_back(slot.step);
     }
     move_(moved);

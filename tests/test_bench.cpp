@@ -132,9 +132,21 @@ TEST_CASE("bench: a product is timed, and its rate follows from the time") {
   CHECK(columns[10] == "-");
 }
 
+// The numbers are PyTorch's, of peers/torch_models.py.
+TEST_CASE("bench: a network's layers have all of its parameters") {
+  for (const auto& [name, parameters] : std::vector<std::pair<std::string, std::string>>{
+           {"resnet20", "269722"}, {"effnet_w0.5_d0.5", "663530"}, {"mae_tiny", "2945040"}}) {
+    const CommandResult run = run_bench("BENCH=models FILTER=" + name);
+    INFO(run.output);
+    CHECK(run.code == 0);
+    CHECK_THAT(run.output, ContainsSubstring("#   parameters: " + parameters + "\n"));
+  }
+}
+
 TEST_CASE("bench: what cannot be measured is said, with exit code 2") {
   for (const auto& [asked, answer] : std::vector<std::pair<std::string, std::string>>{
-           {"BENCH=gem", "error: BENCH=gem: there are limits, gemm, conv, rows, train, graph\n"},
+           {"BENCH=gem",
+            "error: BENCH=gem: there are limits, gemm, conv, rows, train, models, graph\n"},
            {"BENCH=gemm FILTER=cube", "error: FILTER=cube: no line has this in its name\n"},
            {"THREADS=0", "error: THREADS=0: must be a whole number from 1 to "},
            {"THREADS=two", "error: THREADS=two: must be a whole number from 1 to "},

@@ -1,7 +1,7 @@
 // `make bench`: how fast this is, beside what the machine can do and beside other libraries.
 //
 // Asked through the environment, or in the command line of make:
-//   BENCH=limits|gemm|conv|rows|train|graph   one part; all of them without it
+//   BENCH=limits|gemm|conv|rows|train|models|graph   one part; all of them without it
 //   THREADS=1  FILTER=text in the name  ISA=avx2
 //   PEERS=1    takes turns with other libraries
 //   SAVE=1     puts the lines into tests/bench/results/<processor>.tsv
@@ -46,8 +46,10 @@ void save(const std::vector<bench::Line>& lines) {
 void run() {
   const std::map<std::string, void (*)(bench::Bench&)> parts = {
       {"limits", bench::limits}, {"gemm", bench::gemm},   {"conv", bench::convolution},
-      {"rows", bench::rows},     {"train", bench::train}, {"graph", bench::graph}};
-  const std::vector<std::string> order = {"limits", "gemm", "conv", "rows", "train", "graph"};
+      {"rows", bench::rows},     {"train", bench::train}, {"models", bench::models},
+      {"graph", bench::graph}};
+  const std::vector<std::string> order = {"limits", "gemm",   "conv", "rows",
+                                          "train",  "models", "graph"};
   const std::string part = asked("BENCH");
   const int most = int(bench::processors().size());
   set_threads(number("THREADS", most, most));

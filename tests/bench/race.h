@@ -92,6 +92,17 @@ inline Tensor noise(const Shape& shape, uint32_t seed) {
     }
   });
 }
+// Parameters of these shapes, which have gradients.
+inline ParameterGroup parameters_of(const std::vector<Shape>& shapes) {
+  ParameterGroup group;
+  for (uint32_t i = 0; i < shapes.size(); ++i) {
+    Tensor p = noise(shapes[i], i);
+    p.set_requires_grad();
+    leaf_of(p)->gradient = noise(p.shape(), 10 + i);
+    group.parameters.push_back({std::to_string(i), p, Kind::other});
+  }
+  return group;
+}
 
 // MiB: the most memory that this process has had so far (VmHWM).
 double peak_memory();
@@ -104,6 +115,7 @@ void gemm(Bench&);
 void convolution(Bench&);
 void rows(Bench&);
 void train(Bench&);
+void models(Bench&);
 void graph(Bench&);
 
 // For `train`: what a fresh process is asked to print.

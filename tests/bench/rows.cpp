@@ -127,16 +127,6 @@ std::vector<Shape> vit_shapes() {
   }
   return shapes;
 }
-ParameterGroup parameters_of(const std::vector<Shape>& shapes) {
-  ParameterGroup group;
-  for (uint32_t i = 0; i < shapes.size(); ++i) {
-    Tensor p = noise(shapes[i], i);
-    p.set_requires_grad();
-    leaf_of(p)->gradient = noise(p.shape(), 10 + i);
-    group.parameters.push_back({std::to_string(i), p, Kind::other});
-  }
-  return group;
-}
 double elements_of(const std::vector<Shape>& shapes) {
   double n = 0;
   for (const Shape& shape : shapes) n += double(shape.elements());

@@ -12,6 +12,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+import torch_models
+
 
 # ---- Operations ----------------------------------------------------------------------------------
 def attention(heads):
@@ -175,8 +177,18 @@ def images(count, channels, pixels):
     return lambda: (torch.randn(count, channels, pixels, pixels), torch.randint(10, (count,)))
 
 
+def masked_words():
+    """32 texts of 128 tokens, 15 % of them to be predicted."""
+    places = torch.randperm(32 * 128)[:614].sort()[0]
+    return (torch.randint(8192, (32, 128)), places), torch.randint(8192, (614,))
+
+
 def sgd(rate, momentum=0.0):
     return lambda p, foreach: torch.optim.SGD(p, rate, momentum=momentum, foreach=foreach)
+
+
+def adamw(p, foreach):
+    return torch.optim.AdamW(p, 1e-3, weight_decay=0.05, foreach=foreach)
 
 
 # Name -> model, batch, loss, optimizer.
@@ -184,7 +196,15 @@ MODELS = {
     "xor": (xor, gates, F.binary_cross_entropy_with_logits, sgd(0.5)),
     "mlp": (mlp, images(128, 1, 28), F.cross_entropy, sgd(0.05, 0.9)),
     "lenet": (lenet, images(128, 1, 28), F.cross_entropy, sgd(0.05, 0.9)),
+    "resnet20": (torch_models.resnet20, images(64, 3, 32), F.cross_entropy, sgd(0.05, 0.9)),
+    "effnet_b0_32": (torch_models.efficientnet, images(64, 3, 32), F.cross_entropy, sgd(0.05, 0.9)),
+    "effnet_w0.5_d0.5": (lambda: torch_models.efficientnet(0.5, 0.5), images(64, 3, 32),
+                         F.cross_entropy, sgd(0.05, 0.9)),
+    "vit_tiny": (torch_models.ViT, images(64, 3, 32), F.cross_entropy, adamw),
+    "bert_mini": (torch_models.Bert, masked_words, F.cross_entropy, adamw),
+    "mae_tiny": (torch_models.MAE, images(64, 3, 32), lambda loss, _: loss, adamw),
 }
+CONVOLUTIONAL = ("lenet", "resnet20", "effnet_b0_32", "effnet_w0.5_d0.5")
 
 
 def training(name, variant):
@@ -208,8 +228,8 @@ def find(name):
     if name in OPTIMIZERS:
         return optimizer, ["torch", "torch-foreach"]
     if name in MODELS:
-        plain = name in ("xor", "mlp")
-        return training, ["torch", "torch-foreach"] + ([] if plain else ["torch-nhwc"])
+        return training, ["torch", "torch-foreach"] + (
+            ["torch-nhwc"] if name in CONVOLUTIONAL else [])
     if name.split("_fwd")[0] in OPERATIONS:
         images_only = name.startswith(("batchnorm", "maxpool"))
         return operation, ["torch"] + (["torch-nhwc"] if images_only else [])

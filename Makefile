@@ -185,13 +185,17 @@ $(foreach lesson,$(LESSONS),$(eval $(call lesson_rules,$(lesson))))
 objects_of = $(patsubst %.cpp,$(O)/objects/%.o,$(wildcard $(1)))
 SUPPORT   := $(call objects_of,$(if $(CROSS),tests/support/main.cpp tests/support/command.cpp, \
                                             tests/support/*.cpp))
+# A test is about ten times slower under ThreadSanitizer, so only those that use threads are run.
+THREAD_TAGS := [threads] [loader] [parallel]
 TESTS     := $(call objects_of,$(if $(filter double,$(REAL)),tests/f64/*.cpp, \
                                $(if $(CROSS),tests/test_kernels_*.cpp, \
-                                 tests/test_*.cpp tests/lessons/*.cpp)))
+                               $(if $(filter thread,$(SAN)), \
+                                 $(shell grep -lF $(THREAD_TAGS:%=-e '%') tests/test_*.cpp \
+                                         tests/lessons/*.cpp), \
+                                 tests/test_*.cpp tests/lessons/*.cpp))))
+TEST_ARGS := $(if $(filter thread,$(SAN)),$(subst $(space),$(comma),$(THREAD_TAGS)))
 FUZZERS   := $(patsubst tests/fuzz/%.cpp,$(O)/fuzz-%,$(wildcard tests/fuzz/*.cpp))
 BENCHES   := $(call objects_of,tests/bench/*.cpp)
-# A test is about ten times slower under ThreadSanitizer, so only those that use threads are run.
-TEST_ARGS := $(if $(filter thread,$(SAN)),[threads]$(comma)[loader]$(comma)[parallel])
 
 $(O)/objects/tests/%.o:       INCLUDES := -Itests -Ilessons
 $(O)/objects/tests/%.o:       OPT := -O1
@@ -348,8 +352,8 @@ clean: ## remove what was built
 # ---- Behind the targets --------------------------------------------------------------------------
 # The tests of float run the lessons and the tools, too.
 run-tests: $(O)/tests \
-           $(if $(filter double,$(REAL)),,$(LESSON_BINARIES) $(O)/bench $(O)/check $(O)/mutants \
-                                           $(O)/weave)
+           $(if $(filter double,$(REAL)),,$(LESSON_BINARIES) \
+             $(if $(filter thread,$(SAN)),,$(O)/bench $(O)/check $(O)/mutants $(O)/weave))
 	@$(O)/tests $(if $(TEST_ARGS),"$(TEST_ARGS)") $(ARGS)
 
 peer-deps:

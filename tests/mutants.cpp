@@ -11,6 +11,8 @@
 //     in tests/test_matmul.cpp              optional: the test's file, found by the name otherwise
 //     lesson 02-perceptron                  optional: the test runs this lesson's binary,
 //     tool check                            or this tool's
+//     isa avx512                            optional: the instruction set whose kernels are built
+//                                           with the edit and tested, in place of scalar
 //     - view(a).t()                         the old text, one or more lines
 //     + view(a)                             the new text
 //
@@ -47,7 +49,7 @@ constexpr size_t kWorkers = 2;
 constexpr int kTestSeconds = 180;  // a test that runs longer has no end
 
 struct Mutant {
-  std::string name, file, test, in, binary, lesson, tool, old_text, new_text, where;
+  std::string name, file, test, in, binary, lesson, tool, isa = "scalar", old_text, new_text, where;
 };
 
 struct Result {
@@ -114,7 +116,7 @@ void read_list(const fs::path& list, std::vector<Mutant>& mutants) {
     const std::map<std::string, std::string Mutant::*> fields = {
         {"file", &Mutant::file},     {"test", &Mutant::test},     {"in", &Mutant::in},
         {"binary", &Mutant::binary}, {"lesson", &Mutant::lesson}, {"tool", &Mutant::tool},
-        {"-", &Mutant::old_text},    {"+", &Mutant::new_text}};
+        {"isa", &Mutant::isa},       {"-", &Mutant::old_text},    {"+", &Mutant::new_text}};
     const auto field = fields.find(word);
     if (field == fields.end()) throw std::runtime_error(where + ": unknown word '" + word + "'");
     std::string& value = mutant->*field->second;
@@ -211,8 +213,10 @@ Result build(const fs::path& tree, const Targets& targets, const std::string& op
 // Make's options -o ("this one is new enough") for the objects of the library that the linker,
 // whose map names what it takes, takes nothing from: compiling them after each edit of a header
 // that they include would be most of the time. (An edit that is the first to use such an object
-// would be linked to an old one; none is.)
-std::string not_linked(const fs::path& tree, const std::vector<std::string>& targets) {
+// would be linked to an old one; none is.) Kernels are compiled for one
+// instruction set of several.
+std::string not_needed(const fs::path& tree, const std::vector<std::string>& targets,
+                       const std::string& isa) {
   const fs::path objects = tree / (is_double(targets[0]) ? "build/f64" : "build") / "objects";
   std::string maps, options;
   if (!fs::exists(objects)) return options;
@@ -220,7 +224,9 @@ std::string not_linked(const fs::path& tree, const std::vector<std::string>& tar
   for (const auto& entry : fs::recursive_directory_iterator(objects / "framework")) {
     const fs::path& object = entry.path();
     const std::string member = "libkindling.a(" + object.filename().string() + ")";
-    if (object.extension() != ".o" || count_of(maps, member) > 0) continue;
+    const std::string stem = object.stem().string();
+    const bool other = stem.rfind("isa_", 0) == 0 && stem != "isa_" + isa;
+    if (object.extension() != ".o" || (!other && count_of(maps, member) > 0)) continue;
     options += " -o " + fs::relative(object, tree).generic_string();
   }
   return options;
@@ -229,8 +235,10 @@ std::string not_linked(const fs::path& tree, const std::vector<std::string>& tar
 Result run_test(const fs::path& tree, const Mutant& mutant) {
   std::string filter;  // a comma separates filters, unless it is escaped
   for (char c : mutant.test) filter += c == ',' ? std::string("\\,") : std::string(1, c);
-  return run(tree, "KINDLING_BUILD=build timeout " + std::to_string(kTestSeconds) + " " +
-                       test_binary(mutant) + " " + shell_quoted(filter));
+  const bool kernel = mutant.file.rfind("framework/kernels/", 0) == 0;
+  return run(tree, "KINDLING_BUILD=build " + (kernel ? "KINDLING_ISA=" + mutant.isa + " " : "") +
+                       "timeout " + std::to_string(kTestSeconds) + " " + test_binary(mutant) + " " +
+                       shell_quoted(filter));
 }
 
 // Whether the run came to its closing line with an assertion that failed; an exception that the
@@ -258,7 +266,7 @@ std::string try_mutant(const fs::path& tree, const Mutant& mutant) {
   write_text(tree / mutant.file, changed);
   std::string reason;
   const std::vector<std::string> targets = targets_of(mutant);
-  const Result built = build(tree, targets, "-j1" + not_linked(tree, targets));
+  const Result built = build(tree, targets, "-j1" + not_needed(tree, targets, mutant.isa));
   if (built.code != 0) {
     reason = "does not compile:" + last_lines(built.output, 8);
   } else {

@@ -92,3 +92,21 @@ TEST_CASE("an object of an instruction set shows its table and nothing else", "[
     }
   }
 }
+
+#if defined(__x86_64__) && !defined(KINDLING_ASAN) && !defined(__SANITIZE_THREAD__)
+TEST_CASE("a machine of 2008 runs the scalar kernels and refuses the others", "[kernels]") {
+  if (!has_program("qemu-x86_64")) return skip("qemu-x86_64 is not installed: run make deps-dev");
+  const std::string old = "qemu-x86_64 -cpu Nehalem ";
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  const CommandResult run = run_command(old + self + " 'every instruction set can be chosen*'");
+  INFO(run.output);
+  CHECK(run.code == 0);
+  const std::string bench = old + (build_folder() / "bench").string();
+  for (const std::string isa : {"avx2", "avx512"}) {
+    const CommandResult forced = run_command("BENCH=gemm KINDLING_ISA=" + isa + " " + bench);
+    CHECK(forced.code == 2);
+    CHECK_THAT(forced.output,
+               ContainsSubstring("error: KINDLING_ISA '" + isa + "': this machine runs scalar"));
+  }
+}
+#endif

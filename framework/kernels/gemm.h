@@ -83,7 +83,7 @@ template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void t
     for (int64_t left = t.depth; left > 0;) {
       int64_t steps = std::min<int64_t>(left, 16);
       left -= steps;
-#pragma GCC unroll 1
+#pragma GCC unroll 4
       for (; steps > 0; --steps, b += b_stride) {
         Vec line[V];
 #pragma GCC unroll 4
@@ -128,7 +128,7 @@ template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void t
 // ---- Blocks: rows of C by panels of one width ---------------------------------------------------
 
 inline constexpr int64_t kSecondCache = 1 << 19;  // bytes of B that stay in it
-inline constexpr int64_t kFirstCache = 1 << 15;   // a panel up to this size stays in the first
+inline constexpr int64_t kFirstCache = 1 << 14;   // a panel up to this size stays in the first
 
 struct Block {
   Tile tile = {};  // the first one
@@ -159,20 +159,33 @@ template <int V> static void run(const Block& block) {
   const int64_t last = block.cols - (block.panels * V - 1) * kWidth;
   const int64_t packed_panel = V * kWidth * t.depth * t.a.count;
   bool pack = block.packed;
+  // Numbers of A in far-apart lines are read once for all panels, and copied beside each other.
+  const bool copy_a = block.tall && block.cols > 8 * kWidth && t.a.count == 1;
+  const Scratch strip(copy_a ? t.depth * R + kWidth : 0);
+  const int64_t step = t.a.step, stride = t.a.row_stride;
+  if (copy_a) t.a.step = R, t.a.row_stride = 1;
   for (int64_t i = 0; i < block.rows; i += t.rows) {
     const int64_t left = block.rows - i;
     t.rows = left > R && left <= 2 * kFew ? kFew : std::min<int64_t>(R, left);
-    t.a.data = block.tile.a.data + i * t.a.row_stride;
+    t.a.data = block.tile.a.data + i * stride;
     t.c.data = block.tile.c.data + i * t.c.stride;
     t.c.bias = block.tile.c.bias, t.packed = block.packed;
+    const real* here = t.a.data;
+    for (int64_t k = 0; k < t.depth && copy_a; ++k) {
+      for (int64_t r = 0; r < t.rows; r += kWidth) {
+        store(strip.data + k * R + r,
+              load_first(here + k * step + r, std::min(kWidth, t.rows - r)));
+      }
+    }
+    if (copy_a) t.a.data = strip.data;
     const real* b = t.b.data;
     for (int64_t p = 0; p < block.panels; ++p) {
       // The next rows of A, if this tile and those of the next panels have time to ask for them.
-      t.ahead = t.a.data, t.ahead_lines = 0;
+      t.ahead = here, t.ahead_lines = 0;
       if (block.prefetch_a && block.tall && p < 2) {
-        t.ahead += 64 / int64_t(sizeof(real)) + p * (t.depth / 2) * t.a.step;
+        t.ahead += 64 / int64_t(sizeof(real)) + p * (t.depth / 2) * step;
         t.ahead_lines = block.panels > 1 ? 8 : 16;
-        t.ahead_inner = t.a.step, t.ahead_outer = t.ahead_lines * t.a.step;
+        t.ahead_inner = step, t.ahead_outer = t.ahead_lines * step;
       } else if (block.prefetch_a && !block.tall && p == 0) {
         t.ahead += R * t.a.row_stride;
         t.ahead_lines = R, t.ahead_inner = t.a.row_stride, t.ahead_outer = 16 * t.a.step;
@@ -205,11 +218,9 @@ template <int V> static void run(const Block& block) {
 }
 
 static void run(int64_t vectors, const Block& block) {
-  if constexpr (kMaxVectors >= 4) {
-    if (vectors == 4) return run<4>(block);
-    if (vectors == 3) return run<3>(block);
-  }
-  vectors == 2 ? run<2>(block) : run<1>(block);
+  static constexpr void (*kRuns[])(const Block&) = {run<1>, run<2>, run<std::min(3, kMaxVectors)>,
+                                                    run<kMaxVectors>};
+  kRuns[vectors - 1](block);
 }
 
 // Calls f(column, cols, panels, vectors) for groups of panels of one width, which together cover
@@ -321,12 +332,11 @@ static int64_t cut(int64_t n, int64_t size, int64_t least) {
 static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue) {
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   count_cost(2 * M * N * K, bytes_of(M * K + K * N + M * N));
-  // The larger side is cut first: each piece packs the columns of B that it needs.
+  // Each piece packs its columns of B, and reads its rows of A, which costs about half of that.
   const int64_t threads = threads_here();
   const int64_t pieces = threads == 1 ? 1 : cut(4 * threads, M * N * K, 1 << 19);
-  int64_t down = M >= N ? cut(pieces, M, 96) : 1;
-  const int64_t across = cut(pieces / down, N, 4 * kWidth);
-  if (M < N) down = cut(pieces / across, M, 48);
+  int64_t across = cut(pieces, N, 4 * kWidth), down = cut(pieces / across, M, 96);
+  while (across > 1 && M >= 2 * down * 96 && across * M > 2 * down * N) across /= 2, down *= 2;
   const int64_t rows = ceil_div(ceil_div(M, down), 24) * 24;
   const int64_t cols = ceil_div(ceil_div(N, across), kWidth) * kWidth;
   Cost* const cost = std::exchange(running_cost, nullptr);  // an activation would count itself

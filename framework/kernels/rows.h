@@ -26,6 +26,11 @@ template <class F> static double sum_of(int64_t begin, int64_t end, const F& f) 
   return sum.total();
 }
 
+// For sum_of and total: the numbers of x.
+static auto numbers(const real* x) {
+  return [=](Sum& sum, int64_t i, auto part) { sum.add(part.load(x + i)); };
+}
+
 // The sum of f(begin, end) over pieces of 0 .. n-1, on all threads: they are cut by n alone and
 // added in order.
 template <class F> static double sum_pieces(int64_t n, const F& f) {
@@ -139,10 +144,7 @@ static auto channel_sums(int64_t rows, int64_t n, int64_t flops, const Add& add)
 
 static void reduce_sum(int64_t outer, int64_t n, int64_t inner, const real* x, real* y) {
   if (inner == 1) {
-    return for_rows(outer, n, 1, 1, [=](int64_t r) {
-      y[r] = real(total(
-          n, [row = x + r * n](Sum& sum, int64_t i, auto part) { sum.add(part.load(row + i)); }));
-    });
+    return for_rows(outer, n, 1, 1, [=](int64_t r) { y[r] = real(total(n, numbers(x + r * n))); });
   }
   const auto add = [=](Sum* sum, int64_t at, int64_t, int64_t, auto part) {
     sum->add(part.load(x + at));
@@ -160,14 +162,9 @@ static void reduce_max(int64_t outer, int64_t n, int64_t inner, const real* x, r
                        int32_t* where) {
   if (inner == 1) {
     return for_rows(outer, n, 1, 1, [=](int64_t r) {
-      const real *row = x + r * n, m = largest(n, row);
-      const double nan = sum_of(0, n, [=](Sum& sum, int64_t i, auto part) {
-        const Vec v = part.load(row + i);
-        sum.add(one_if(v != v));
-      });
-      int64_t i = 0;
-      while (nan == 0 ? row[i] != m : row[i] == row[i]) ++i;
-      y[r] = row[i], where[r] = int32_t(i);
+      const real *row = x + r * n, *at = std::find_if(row, row + n, [](real v) { return v != v; });
+      if (at == row + n) at = std::find(row, row + n, largest(n, row));
+      y[r] = *at, where[r] = int32_t(at - row);
     });
   }
   for_strips(outer, n, inner, 1, [=](int64_t from, int64_t to, int64_t cols) {
@@ -271,9 +268,7 @@ static void layer_norm(int64_t rows, int64_t n, const real* x, const real* weigh
                        real epsilon, real* y, real* mean, real* inverse_deviation) {
   for_rows(rows, n, 8, 2, [=](int64_t r) {
     const real* from = x + r * n;
-    const real m =
-        real(sum_of(0, n, [=](Sum& sum, int64_t i, auto part) { sum.add(part.load(from + i)); }) /
-             double(n));
+    const real m = real(sum_of(0, n, numbers(from)) / double(n));
     const double squares = sum_of(0, n, [=](Sum& sum, int64_t i, auto part) {
       const Vec d = part.or_else(part.load(from + i) - m, Vec{});
       sum.add(d * d);
@@ -342,11 +337,7 @@ static void layer_norm_gradient(int64_t rows, int64_t n, const real* gy, const r
 // ---- Rows by index ------------------------------------------------------------------------------
 
 static void gather_rows(int64_t rows, int64_t n, const real* x, const int32_t* index, real* y) {
-  for_rows(rows, n, 0, 2, [=](int64_t r) {
-    for_vectors(0, n, [from = x + index[r] * n, to = y + r * n](int64_t i, auto part) {
-      part.store(to + i, part.load(from + i));
-    });
-  });
+  for_rows(rows, n, 0, 2, [=](int64_t r) { std::copy_n(x + index[r] * n, n, y + r * n); });
 }
 
 // Threads share the columns, so that each adds its rows in order.

@@ -61,7 +61,7 @@ OPT        := $(if $(SAN),-O1,-O2)
 # coverage that libFuzzer follows.
 SANITIZE   := $(SAN:fuzzer=fuzzer-no-link$(comma)address)
 SANITIZE   := $(SANITIZE:%address=%address$(comma)undefined)
-DEBUG      := $(if $(SAN),-g -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
+DEBUG      := $(if $(SAN),-g1 -fno-omit-frame-pointer -fsanitize=$(SANITIZE) \
                           -fno-sanitize-recover=all)
 # GCC warns of its own <regex> when it compiles for a sanitizer.
 WARN       := -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
@@ -185,7 +185,8 @@ $(foreach lesson,$(LESSONS),$(eval $(call lesson_rules,$(lesson))))
 objects_of = $(patsubst %.cpp,$(O)/objects/%.o,$(wildcard $(1)))
 SUPPORT   := $(call objects_of,$(if $(CROSS),tests/support/main.cpp tests/support/command.cpp, \
                                             tests/support/*.cpp))
-# A test is about ten times slower under ThreadSanitizer, so only those that use threads are run.
+# A test is about ten times slower under a sanitizer, so whole trainings that quick runs do as well
+# are left out; with ThreadSanitizer all are but those that use threads.
 THREAD_TAGS := [threads] [loader] [parallel]
 TESTS     := $(call objects_of,$(if $(filter double,$(REAL)),tests/f64/*.cpp, \
                                $(if $(CROSS),tests/test_kernels_*.cpp, \
@@ -193,7 +194,8 @@ TESTS     := $(call objects_of,$(if $(filter double,$(REAL)),tests/f64/*.cpp, \
                                  $(shell grep -lF $(THREAD_TAGS:%=-e '%') tests/test_*.cpp \
                                          tests/lessons/*.cpp), \
                                  tests/test_*.cpp tests/lessons/*.cpp))))
-TEST_ARGS := $(if $(filter thread,$(SAN)),$(subst $(space),$(comma),$(THREAD_TAGS)))
+TEST_ARGS := $(if $(filter thread,$(SAN)),$(subst $(space),$(comma),$(THREAD_TAGS)), \
+               $(if $(SAN),~[long]))
 FUZZERS   := $(patsubst tests/fuzz/%.cpp,$(O)/fuzz-%,$(wildcard tests/fuzz/*.cpp))
 BENCHES   := $(call objects_of,tests/bench/*.cpp)
 

@@ -21,7 +21,8 @@
 //   options NN-name                         what the lesson prints for --help
 //   table FILE COLUMN[:FORMAT] ... [by COLUMN] [COLUMN=VALUE ...]
 //                                           rows of a record file; `by` gives mean ± deviation of
-//                                           each group of rows
+//                                           each group of rows; COLUMN~TEXT and COLUMN!~TEXT keep
+//                                           rows that have the text there, and that have not
 //   lessons                                 lessons/index.txt with results and minutes
 //   picture FILE ["what it shows"]          a picture, which must exist and be under 200 KB
 //   ops                                     every function of framework/ops/ops.h
@@ -29,7 +30,8 @@
 //   menu                                    what `make help` prints
 //
 // Within a line, <!-- v FILE COLUMN STATISTIC [FORMAT] [COLUMN=VALUE ...] -->..<!-- /v --> is one
-// number from a record file: mean sd min max median n sum first last band, and .1 is one decimal.
+// number from a record file: mean geomean sd min max median n sum first last band; .1 is one
+// decimal.
 // Markers in blocks of code and in `code` are left alone.
 //
 // The result of a lesson in the table of lessons is given by a line of

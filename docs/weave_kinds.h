@@ -138,7 +138,7 @@ inline Woven table(const Words& words, const fs::path&) {
     const size_t colon = word.rfind(':');
     if (is(words, i, "by") && i + 1 < words.size())
       by = words[++i].text;
-    else if (word.find('=') != std::string::npos)
+    else if (word.find_first_of("=~") != std::string::npos)
       filters.push_back(word);
     else if (colon == std::string::npos)
       columns.push_back({word, ""});
@@ -328,7 +328,7 @@ inline std::string value(const Words& words) {
   std::string format;
   Lines filters;
   for (size_t i = 3; i < words.size(); ++i) {
-    if (words[i].text.find('=') != std::string::npos)
+    if (words[i].text.find_first_of("=~") != std::string::npos)
       filters.push_back(words[i].text);
     else
       format = words[i].text;

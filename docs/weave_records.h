@@ -34,7 +34,16 @@ inline Lines split_tabs(const std::string& line) {
   return cells;
 }
 
-// The rows of a file in which each filter "column=value" holds.
+// Whether a row passes a filter: "column=value", "column~text" (has the text in it) or
+// "column!~text" (has not).
+inline bool passes(const Records& records, const Lines& cells, const std::string& filter) {
+  const size_t sign = filter.find_first_of("=~"), not_in = sign > 0 && filter[sign - 1] == '!';
+  const std::string& cell = cells[records.column(filter.substr(0, sign - not_in))];
+  const std::string value = filter.substr(sign + 1);
+  return filter[sign] == '=' ? cell == value : (cell.find(value) == std::string::npos) == not_in;
+}
+
+// The rows of a file that pass all filters.
 inline Records read_records(const std::string& file, const Lines& filters) {
   Records records{file, {}, {}};
   const Lines lines = read_lines(file);
@@ -48,11 +57,8 @@ inline Records read_records(const std::string& file, const Lines& filters) {
     if (cells.size() != records.columns.size()) {
       fail("{}:{}: has {} cells for {} columns", file, i + 1, cells.size(), records.columns.size());
     }
-    const bool wanted = std::all_of(filters.begin(), filters.end(), [&](const std::string& filter) {
-      const size_t equals = filter.find('=');
-      return cells[records.column(filter.substr(0, equals))] == filter.substr(equals + 1);
-    });
-    if (wanted) records.rows.push_back(cells);
+    const auto wanted = [&](const std::string& filter) { return passes(records, cells, filter); };
+    if (std::all_of(filters.begin(), filters.end(), wanted)) records.rows.push_back(cells);
   }
   if (records.rows.empty()) fail("{}: no row is left by {}", file, fmt::join(filters, " "));
   return records;
@@ -108,7 +114,11 @@ inline std::string statistic(const Records& records, const std::string& column,
   double value = 0;
   if (name == "mean")
     value = mean(v);
-  else if (name == "sum")
+  else if (name == "geomean") {
+    double logs = 0;
+    for (const double x : v) logs += std::log(x);
+    value = std::exp(logs / n);
+  } else if (name == "sum")
     value = n * mean(v);
   else if (name == "sd")
     value = deviation(v);
@@ -128,7 +138,7 @@ inline std::string statistic(const Records& records, const std::string& column,
     const kindling::Band band = kindling::band_of(v, least);  // the one that the lesson prints
     return format_number(band.low, format) + "–" + format_number(band.high, format);
   } else {
-    fail("unknown statistic \"{}\": mean sd min max median n sum first last band", name);
+    fail("unknown statistic \"{}\": mean geomean sd min max median n sum first last band", name);
   }
   return format_number(value, format);
 }

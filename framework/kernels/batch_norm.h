@@ -12,7 +12,7 @@ namespace kindling::kernel {
 static void batch_statistics(int64_t rows, int64_t n, const real* x, real* mean, real* variance) {
   const auto sums =
       channel_sums<2>(rows, n, 3, [=](Sum* sum, int64_t at, int64_t, int64_t, auto part) {
-        const Vec v = part.load(x + at);
+        const Vec v = load_on(part, x + at);
         sum[0].add(v), sum[1].add([](Wide w) { return w * w; }, v);
       });
   for (size_t c = 0; c < size_t(n); ++c) {
@@ -62,7 +62,7 @@ static void batch_norm(const ChannelNorm& norm, const real* x, real* y) {
   with_activation(norm, [&](auto activation) {
     const real *mean = channels.mean, *scale = channels.scale, *bias = channels.bias;
     for_wide_rows(norm, 4, 2, [=](int64_t at, int64_t i, auto part) {
-      const Vec d = part.load(x + at) - part.load(mean + i);
+      const Vec d = load_on(part, x + at) - part.load(mean + i);
       const Vec z = d * part.load(scale + i) + part.load(bias + i);
       part.store(y + at, function<activation(), true>(z, z, 1, 0));
     });
@@ -79,10 +79,10 @@ static void batch_norm_gradient(const ChannelNorm& norm, bool of_batch, const re
     real *slope = channels.slope, *shift = channels.shift;
     const auto before = [=](int64_t at, int64_t i, auto part, Vec d) {
       const Vec z = d * part.load(scale + i) + part.load(bias + i);
-      return part.load(gy + at) * function<activation(), false>(z, z, 1, 0);
+      return load_on(part, gy + at) * function<activation(), false>(z, z, 1, 0);
     };
     const auto add = [=](Sum* sum, int64_t at, int64_t, int64_t i, auto part) {
-      const Vec d = part.load(x + at) - part.load(mean + i), g = before(at, i, part, d);
+      const Vec d = load_on(part, x + at) - part.load(mean + i), g = before(at, i, part, d);
       sum[0].add(g), sum[1].add(g * d);
     };
     const auto sums = channel_sums<2>(norm.rows, norm.n, 9, add);
@@ -97,7 +97,7 @@ static void batch_norm_gradient(const ChannelNorm& norm, bool of_batch, const re
     }
     if (!gx) return;
     for_wide_rows(norm, 9, 3, [=](int64_t at, int64_t i, auto part) {
-      const Vec d = part.load(x + at) - part.load(mean + i), g = before(at, i, part, d);
+      const Vec d = load_on(part, x + at) - part.load(mean + i), g = before(at, i, part, d);
       part.store(gx + at,
                  g * part.load(scale + i) - d * part.load(slope + i) - part.load(shift + i));
     });

@@ -66,7 +66,7 @@ template <Unary f, bool value>
 
 template <Unary f> static void unary(int64_t n, const real* x, real* y, real p, real q) {
   for_elements(n, 1, 2, [=](int64_t i, auto part) {
-    part.store(y + i, function<f, true>(part.load(x + i), Vec{}, p, q));
+    part.store(y + i, function<f, true>(load_on(part, x + i), Vec{}, p, q));
   });
 }
 
@@ -74,8 +74,8 @@ template <Unary f>
 static void unary_gradient(int64_t n, const real* gy, const real* x, const real* y, real* gx,
                            real p, real q) {
   for_elements(n, 2, 3, [=](int64_t i, auto part) {
-    const Vec slope = function<f, false>(part.load(x + i), part.load(y + i), p, q);
-    part.store(gx + i, part.load(gy + i) * slope);
+    const Vec slope = function<f, false>(load_on(part, x + i), part.load(y + i), p, q);
+    part.store(gx + i, load_on(part, gy + i) * slope);
   });
 }
 

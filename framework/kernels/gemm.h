@@ -167,17 +167,16 @@ template <int V> static void run(const Block& block) {
   for (int64_t i = 0; i < block.rows; i += t.rows) {
     const int64_t left = block.rows - i;
     t.rows = left > R && left <= 2 * kFew ? kFew : std::min<int64_t>(R, left);
-    t.a.data = block.tile.a.data + i * stride;
+    const real* here = block.tile.a.data + i * stride;
+    t.a.data = copy_a ? strip.data : here;
     t.c.data = block.tile.c.data + i * t.c.stride;
     t.c.bias = block.tile.c.bias, t.packed = block.packed;
-    const real* here = t.a.data;
     for (int64_t k = 0; k < t.depth && copy_a; ++k) {
       for (int64_t r = 0; r < t.rows; r += kWidth) {
         store(strip.data + k * R + r,
               load_first(here + k * step + r, std::min(kWidth, t.rows - r)));
       }
     }
-    if (copy_a) t.a.data = strip.data;
     const real* b = t.b.data;
     for (int64_t p = 0; p < block.panels; ++p) {
       // The next rows of A, if this tile and those of the next panels have time to ask for them.

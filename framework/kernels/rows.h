@@ -28,7 +28,7 @@ template <class F> static double sum_of(int64_t begin, int64_t end, const F& f) 
 
 // For sum_of and total: the numbers of x.
 static auto numbers(const real* x) {
-  return [=](Sum& sum, int64_t i, auto part) { sum.add(part.load(x + i)); };
+  return [=](Sum& sum, int64_t i, auto part) { sum.add(load_on(part, x + i)); };
 }
 
 // The sum of f(begin, end) over pieces of 0 .. n-1, on all threads: they are cut by n alone and
@@ -199,8 +199,7 @@ static double sum_of_squares(std::span<const std::span<const real>> arrays) {
 // y = e^(x - max x) and the sum of that; y may be null.
 template <bool kKeep> static double exponentials(int64_t n, const real* x, real m, real* y) {
   return sum_of(0, n, [=](Sum& sum, int64_t i, auto part) {
-    __builtin_prefetch(x + i + n);  // the next row is fetched meanwhile
-    const Vec e = exp_falling(part.load(x + i) - m);
+    const Vec e = exp_falling(load_on(part, x + i, n) - m);  // the next row
     if (kKeep) part.store(y + i, e);
     sum.add(part.or_else(e, Vec{}));
   });
@@ -289,17 +288,16 @@ static void layer_norm(int64_t rows, int64_t n, const real* x, const real* weigh
                                                       const real* weight, real mean, real scale,
                                                       real* gx) {
   const auto g = [=](int64_t i, auto part) {
-    return weight ? part.load(gy + i) * part.load(weight + i) : part.load(gy + i);
+    return weight ? load_on(part, gy + i) * part.load(weight + i) : load_on(part, gy + i);
   };
   Sum sum_g{}, sum_gh{};
   for_vectors(0, n, [&](int64_t i, auto part) {
     const Vec gi = g(i, part);
-    sum_g.add(gi), sum_gh.add(gi * (part.load(x + i) - mean));
+    sum_g.add(gi), sum_gh.add(gi * (load_on(part, x + i) - mean));
   });
   const real a = real(sum_g.total() / double(n));
   const real b = real(sum_gh.total() / double(n)) * scale * scale;
   for_vectors(0, n, [=](int64_t i, auto part) {
-    __builtin_prefetch(x + i + n), __builtin_prefetch(gy + i + n);
     part.store(gx + i, (g(i, part) - a - (part.load(x + i) - mean) * b) * scale);
   });
 }

@@ -85,7 +85,7 @@ inline std::string processor(const std::string& cpuinfo) {
   if (value("vendor_id") == " AuthenticAMD" && value("cpu family") == " 26") return "amd-zen5";
   std::string name, model = value("model name").substr(0, value("model name").find('@'));
   for (const char* mark : {"(R)", "(TM)", "CPU"}) {
-    if (const size_t at = model.find(mark); at != std::string::npos) {
+    for (size_t at; (at = model.find(mark)) != std::string::npos;) {
       model.erase(at, std::string(mark).size());
     }
   }

@@ -132,7 +132,7 @@ TEST_CASE("lesson 02: a short run holds out 5,000 of the 10,000 digits and train
   CHECK_THAT(r.output, ContainsSubstring("5000 training and 5000 held-out images"));
 }
 
-TEST_CASE("lesson 02: known mistakes fall outside the band and exit with 3") {
+TEST_CASE("lesson 02: known mistakes fall outside the band and exit with 3", "[long]") {
   const std::string mistake = GENERATE(as<std::string>(), "--part images --lr 0",
                                        "--part images --shuffle-labels", "--part blobs --no-bias");
   const TempFolder out;

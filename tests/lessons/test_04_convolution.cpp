@@ -335,7 +335,7 @@ TEST_CASE("lesson 04: a quick run passes and leaves its pictures") {
   CHECK_THAT(read_text(first_run(out) / "verdict.tsv"), ContainsSubstring("PASS"));
 }
 
-TEST_CASE("lesson 04: known mistakes fall outside the band and exit with 3") {
+TEST_CASE("lesson 04: known mistakes fall outside the band and exit with 3", "[long]") {
   const std::string mistake = GENERATE(as<std::string>(), "--lr 0", "--shuffle-labels");
   const TempFolder out;
   const CommandResult r = run(out, "--quick --data digits --part network --epochs 10 " + mistake);

@@ -194,8 +194,8 @@ TESTS     := $(call objects_of,$(if $(filter double,$(REAL)),tests/f64/*.cpp, \
                                  $(shell grep -lF $(THREAD_TAGS:%=-e '%') tests/test_*.cpp \
                                          tests/lessons/*.cpp), \
                                  tests/test_*.cpp tests/lessons/*.cpp))))
-TEST_ARGS := $(if $(filter thread,$(SAN)),$(subst $(space),$(comma),$(THREAD_TAGS)), \
-               $(if $(SAN),~[long]))
+TEST_ARGS := $(strip $(if $(filter thread,$(SAN)),$(subst $(space),$(comma),$(THREAD_TAGS)), \
+                       $(if $(SAN),~[long])))
 FUZZERS   := $(patsubst tests/fuzz/%.cpp,$(O)/fuzz-%,$(wildcard tests/fuzz/*.cpp))
 BENCHES   := $(call objects_of,tests/bench/*.cpp)
 

@@ -34,13 +34,15 @@ inline Lines split_tabs(const std::string& line) {
   return cells;
 }
 
-// Whether a row passes a filter: "column=value", "column~text" (has the text in it) or
-// "column!~text" (has not).
+// Whether a row passes a filter: "column=value", "column~text" (has the text in it), or either
+// with a ! before the sign, where it must not.
 inline bool passes(const Records& records, const Lines& cells, const std::string& filter) {
-  const size_t sign = filter.find_first_of("=~"), not_in = sign > 0 && filter[sign - 1] == '!';
-  const std::string& cell = cells[records.column(filter.substr(0, sign - not_in))];
+  const size_t sign = filter.find_first_of("=~");
+  const bool negated = sign > 0 && filter[sign - 1] == '!';
+  const std::string& cell = cells[records.column(filter.substr(0, sign - negated))];
   const std::string value = filter.substr(sign + 1);
-  return filter[sign] == '=' ? cell == value : (cell.find(value) == std::string::npos) == not_in;
+  const bool found = filter[sign] == '=' ? cell == value : cell.find(value) != std::string::npos;
+  return found != negated;
 }
 
 // The rows of a file that pass all filters.

@@ -281,6 +281,8 @@ std::string try_mutant(const fs::path& tree, const Mutant& mutant) {
     }
   }
   write_text(tree / mutant.file, original);
+  // Scalar kernels are made again whenever they are old; others must not keep the wrong edit.
+  if (mutant.isa != "scalar") build(tree, targets, "-j1" + not_needed(tree, targets, mutant.isa));
   return reason;
 }
 
@@ -310,7 +312,7 @@ void check_baseline(const fs::path& tree, const std::vector<Mutant>& mutants) {
   }
   std::set<std::string> done;
   for (const Mutant& mutant : mutants) {
-    if (!done.insert(mutant.in + mutant.test).second) continue;
+    if (!done.insert(mutant.in + mutant.test + mutant.isa).second) continue;
     const Result result = run_test(tree, mutant);
     if (result.code != 0) {
       throw std::runtime_error("'" + mutant.test +

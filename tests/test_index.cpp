@@ -64,9 +64,11 @@ TEST_CASE("indices that change before backward are an error", "[index]") {
 
 TEST_CASE("pick refuses tensors whose places do not fit an index", "[index]") {
   // Not even filled with NaN, so that the 8 GiB are only reserved.
-  memory::poison_new_blocks = false;
+  struct Untouched {
+    Untouched() { memory::poison_new_blocks = false; }
+    ~Untouched() { memory::poison_new_blocks = true; }
+  } const until_the_end;
   const Tensor x({65536, 32769});
-  memory::poison_new_blocks = true;
   Indices first(Shape{65536});
   std::fill_n(first.mutable_data(), first.size(), 0);
   CHECK_THROWS_WITH(pick(x, first), ContainsSubstring("pick: 65536 rows of 32769 are more"));

@@ -149,6 +149,8 @@ TEST_CASE("convolutions of every form equal their twins", "[kernels][conv]") {
 
 TEST_CASE("convolutions that differ in the two directions equal their twins", "[kernels][conv]") {
   const Padding pad = {0, 2, 1, 1};
+  // So wide that a block is one row of pixels.
+  check_conv({2, 64, 24, 1, window_of(1, 600, 1, 3)});
   check_conv({2, 3, 7, 1, window_of(9, 13, 3, 5, 2, 1, pad)});
   check_conv({2, 3, 7, 1, window_of(13, 9, 5, 1, 1, 3, pad, 1, 2)});
   check_conv({2, 6, 6, 6, window_of(9, 13, 1, 4, 3, 2, pad, 2, 1)});

@@ -91,6 +91,7 @@ TEST_CASE("products of several blocks equal their twin", "[kernels][gemm]") {
                                                    {40, 2113, 31},
                                                    {1000, 10, 65},
                                                    {10, 100, 1100},
+                                                   {50, 300, 1100},
                                                    {101, 257, 300},
                                                    {400, 256, 300},
                                                    {1, 1000, 1},

@@ -3,8 +3,9 @@
 //
 // A tile of C, a few rows by a few vectors, stays in registers while k runs: each step loads one
 // row of a panel of B, as wide as the tile, and multiplies it by one number from each row of A.
-// A is read where it lies. B is copied into panels, so that its rows follow each other, unless it
-// is small; the first row of tiles reads B where it lies and stores the panels as it goes.
+// A is read where it lies, unless it is transposed and B wide. B is copied into panels, so that its
+// rows follow each other, unless it is small; the first row of tiles reads B where it lies and
+// stores the panels as it goes.
 //
 // K is cut into blocks, always in the same places, and each element of C is summed by one thread in
 // order of k: so the bits do not depend on the threads, however they cut the rows and columns.
@@ -134,6 +135,7 @@ struct Block {
   Tile tile = {};  // the first one
   int64_t rows = 0, cols = 0, panels = 0;
   real* packed = nullptr;  // where B's panels are copied to; null: B is read where it lies
+  real* strip = nullptr;   // where a tile's rows of A are copied to, one segment; null: likewise
   bool tall = false;       // the rows of A lie beside each other: A is transposed
   bool readable = false;   // R rows of A can be read also where fewer are left
   bool prefetch_a = false, prefetch_c = false;
@@ -159,21 +161,18 @@ template <int V> static void run(const Block& block) {
   const int64_t last = block.cols - (block.panels * V - 1) * kWidth;
   const int64_t packed_panel = V * kWidth * t.depth * t.a.count;
   bool pack = block.packed;
-  // Numbers of A in far-apart lines are read once for all panels, and copied beside each other.
-  const bool copy_a = block.tall && block.cols > 8 * kWidth && t.a.count == 1;
-  const Scratch strip(copy_a ? t.depth * R + kWidth : 0);
   const int64_t step = t.a.step, stride = t.a.row_stride;
-  if (copy_a) t.a.step = R, t.a.row_stride = 1;
+  if (block.strip) t.a.step = R, t.a.row_stride = 1;
   for (int64_t i = 0; i < block.rows; i += t.rows) {
     const int64_t left = block.rows - i;
     t.rows = left > R && left <= 2 * kFew ? kFew : std::min<int64_t>(R, left);
     const real* here = block.tile.a.data + i * stride;
-    t.a.data = copy_a ? strip.data : here;
+    t.a.data = block.strip ? block.strip : here;
     t.c.data = block.tile.c.data + i * t.c.stride;
     t.c.bias = block.tile.c.bias, t.packed = block.packed;
-    for (int64_t k = 0; k < t.depth && copy_a; ++k) {
+    for (int64_t k = 0; k < t.depth && block.strip; ++k) {
       for (int64_t r = 0; r < t.rows; r += kWidth) {
-        store(strip.data + k * R + r,
+        store(block.strip + k * R + r,
               load_first(here + k * step + r, std::min(kWidth, t.rows - r)));
       }
     }
@@ -284,8 +283,8 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
   // Beside each other in memory, eight rows of A fill half a cache line, six of them may need two.
   const int64_t most = tall && ceil_div(N, kWidth) != 4 ? std::min(kMaxVectors, 3) : kMaxVectors;
   const int64_t panel = std::min(K, kDepth) * ceil_div(N, kWidth) * kWidth;
-  const int64_t room = std::max(kSecondCache / bytes_of(1), kDepth * most * kWidth);
-  const Scratch scratch(std::min(panel, room));
+  const int64_t room = std::min(panel, kSecondCache / bytes_of(1));
+  const Scratch scratch(room + kDepth * tile_rows(1) + kWidth);  // B's panels, and a strip of A
   for (int64_t i = 0; i < M; i += kTallRows) {
     for (int64_t k0 = 0; k0 == 0 || k0 < K; k0 += kDepth) {  // an empty sum, too, has an epilogue
       const int64_t depth = std::min(kDepth, K - k0);
@@ -301,6 +300,7 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
                     .rows = std::min(kTallRows, M - i),
                     .cols = cols,
                     .panels = panels,
+                    .strip = tall && cols > 8 * kWidth ? scratch.data + room : nullptr,
                     .tall = tall,
                     .prefetch_a = true,
                     .prefetch_c = large && (k0 > 0 || depth < 64)};
@@ -331,11 +331,11 @@ static int64_t cut(int64_t n, int64_t size, int64_t least) {
 static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue) {
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   count_cost(2 * M * N * K, bytes_of(M * K + K * N + M * N));
-  // Each piece packs its columns of B, and reads its rows of A, which costs about half of that.
+  // Each piece packs its columns of B and reads its rows of A, which costs about as much a number.
   const int64_t threads = threads_here();
   const int64_t pieces = threads == 1 ? 1 : cut(4 * threads, M * N * K, 1 << 19);
   int64_t across = cut(pieces, N, 4 * kWidth), down = cut(pieces / across, M, 96);
-  while (across > 1 && M >= 2 * down * 96 && across * M > 2 * down * N) across /= 2, down *= 2;
+  while (across % 2 == 0 && M >= 2 * down * 96 && across * M > 2 * down * N) across /= 2, down *= 2;
   const int64_t rows = ceil_div(ceil_div(M, down), 24) * 24;
   const int64_t cols = ceil_div(ceil_div(N, across), kWidth) * kWidth;
   Cost* const cost = std::exchange(running_cost, nullptr);  // an activation would count itself

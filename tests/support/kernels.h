@@ -74,10 +74,12 @@ inline bool same_bits(const Guarded& a, const Guarded& b) {
   return std::memcmp(a.data(), b.data(), size_t(a.size()) * sizeof(real)) == 0;
 }
 
-// Runs the body with each instruction set that this machine has.
+// Runs the body with each instruction set that this machine has, or with that of KINDLING_ISA.
 template <class Body> void for_each_isa(const Body& body) {
   const std::string before = kindling::kernels().name;
+  const char* only = std::getenv("KINDLING_ISA");
   for (const std::string& name : kindling::available_isas()) {
+    if (only && name != only) continue;
     INFO("instruction set " << name);
     kindling::set_isa(name);
     body(kindling::kernels());

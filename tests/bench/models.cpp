@@ -24,17 +24,17 @@ Indices some(int64_t n, int64_t most) {
 // Collects the layers of a network, and the shapes of its parameters.
 class Network {
  public:
-  // `function` of inputs of these shapes. The first is the layer's input, whose gradient the first
-  // layer of a network need not have; the others are parameters.
+  // `function` of tensors of these shapes. The first `from` are the layer's, whose gradient the
+  // first layer of a network need not have; the others are parameters.
   void add(const std::string& kind, int times, const std::vector<Shape>& shapes,
-           std::function<Tensor(const Inputs&)> function, bool first = false) {
+           std::function<Tensor(const Inputs&)> function, bool first = false, int64_t from = 1) {
     Inputs inputs;
     for (const Shape& shape : shapes) {
       inputs.push_back(noise(shape, uint32_t(inputs.size())));
       if (!first || inputs.size() > 1) inputs.back().set_requires_grad();
     }
     for (int i = 0; i < times; ++i) {
-      parameters.insert(parameters.end(), shapes.begin() + 1, shapes.end());
+      parameters.insert(parameters.end(), shapes.begin() + from, shapes.end());
     }
     const Tensor gradient = noise(function(inputs).shape(), 7);
     layers.push_back({kind, times, [=]() mutable {
@@ -57,8 +57,8 @@ class Network {
   }
   void batch_norm(int times, int64_t side, int64_t channels, FusedActivation activation) {
     add("batch norm", times, {{batch, side, side, channels}, {channels}, {channels}},
-        [=](const Inputs& x) {
-          return kindling::batch_norm(x[0], x[1], x[2], {}, {}, {.activation = activation});
+        [=, mean = zeros({channels}), variance = ones({channels})](const Inputs& x) {
+          return kindling::batch_norm(x[0], x[1], x[2], mean, variance, {.activation = activation});
         });
   }
   void linear(int times, int64_t rows, int64_t in, int64_t out, bool first = false) {
@@ -73,9 +73,11 @@ class Network {
   template <Tensor (*f)(const Tensor&)> void unary(int times, const Shape& shape) {
     add("elementwise", times, {shape}, [](const Inputs& x) { return f(x[0]); });
   }
-  // A residual: what is added gets its gradient as it comes.
+  // x + y, of two layers' results.
   void sum(int times, const Shape& shape) {
-    add("elementwise", times, {shape}, [](const Inputs& x) { return x[0] + x[0].detach(); });
+    add(
+        "elementwise", times, {shape, shape}, [](const Inputs& x) { return x[0] + x[1]; }, false,
+        2);
   }
   void classify(int64_t rows, int64_t classes) {
     const Indices labels = some(rows, classes);
@@ -186,8 +188,9 @@ void mbconv(Network& net, int64_t side, int64_t in, int64_t out, const Stage& st
   net.unary<silu>(1, {net.batch, squeezed});
   net.linear(1, net.batch, squeezed, wide);
   net.unary<sigmoid>(1, {net.batch, wide});
-  net.add("elementwise", 1, {shape},
-          [scale = noise({net.batch, 1, 1, wide}, 9)](const Inputs& x) { return x[0] * scale; });
+  net.add(
+      "elementwise", 1, {shape, {net.batch, 1, 1, wide}},
+      [](const Inputs& x) { return x[0] * x[1]; }, false, 2);
   net.conv(1, half, wide, out, 1);
   net.batch_norm(1, half, out, kPlain);
   if (stride == 1 && in == out) net.sum(1, {net.batch, half, half, out});
@@ -224,6 +227,7 @@ Network vit_tiny() {
   net.tokens(64, {}, 192);
   net.transformer(6, 65, 192, 3);
   net.layer_norm(1, 64 * 65, 192);
+  net.add("elementwise", 1, {{64, 65, 192}}, [](const Inputs& x) { return slice(x[0], 1, 0, 1); });
   net.linear(1, 64, 192, 10);
   net.classify(64, 10);
   net.optimize<Adam>(kAdamW);

@@ -158,6 +158,8 @@ TEST_CASE("convolutions that differ in the two directions equal their twins", "[
 }
 
 TEST_CASE("convolutions of every number of channels equal their twins", "[kernels][conv]") {
+  // Few channels to so many that the factors of the weights' gradient are exchanged.
+  check_conv({2, 1, 16, 1, window_of(5, 7, 3, 3, 1, 1, {1, 1, 1, 1})});
   for (const int64_t channels : kChannels) {
     const Padding same = {1, 1, 1, 1};
     check_conv({1, channels, 6, 1, window_of(5, 7, 3, 3, 1, 1, same)});

@@ -213,8 +213,7 @@ Result build(const fs::path& tree, const Targets& targets, const std::string& op
 // Make's options -o ("this one is new enough") for the objects of the library that the linker,
 // whose map names what it takes, takes nothing from: compiling them after each edit of a header
 // that they include would be most of the time. (An edit that is the first to use such an object
-// would be linked to an old one; none is.) Kernels are compiled for one
-// instruction set of several.
+// would be linked to an old one; none is.) Kernels are compiled for one instruction set of several.
 std::string not_needed(const fs::path& tree, const std::vector<std::string>& targets,
                        const std::string& isa) {
   const fs::path objects = tree / (is_double(targets[0]) ? "build/f64" : "build") / "objects";

@@ -14,13 +14,6 @@ struct Layer {
   std::function<void()> step;  // forward and backward
 };
 
-// n numbers below `most`.
-Indices some(int64_t n, int64_t most) {
-  Indices index(Shape{n});
-  for (int64_t i = 0; i < n; ++i) index.mutable_data()[i] = int32_t(i * 7919 % most);
-  return index;
-}
-
 // Collects the layers of a network, and the shapes of its parameters.
 class Network {
  public:

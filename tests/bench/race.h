@@ -92,6 +92,12 @@ inline Tensor noise(const Shape& shape, uint32_t seed) {
     }
   });
 }
+// n numbers below `most`.
+inline Indices some(int64_t n, int64_t most) {
+  Indices index(Shape{n});
+  for (int64_t i = 0; i < n; ++i) index.mutable_data()[i] = int32_t(i * 7919 % most);
+  return index;
+}
 // Parameters of these shapes, which have gradients.
 inline ParameterGroup parameters_of(const std::vector<Shape>& shapes) {
   ParameterGroup group;

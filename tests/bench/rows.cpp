@@ -15,22 +15,16 @@ struct Operation {
   double forward, both;  // floats to read and write, for each element of the first input
 };
 
-Indices labels(int64_t n, int64_t classes) {
-  Indices all(Shape{n});
-  for (int64_t i = 0; i < n; ++i) all.mutable_data()[i] = int32_t(i * 7919 % classes);
-  return all;
-}
-
 Tensor losses(const Inputs& x) {
   static Indices classes;
   if (!classes.defined() || classes.size() != x[0].dim(0)) {
-    classes = labels(x[0].dim(0), x[0].dim(1));
+    classes = some(x[0].dim(0), x[0].dim(1));
   }
   return cross_entropy(x[0], classes);
 }
 
 Tensor embed(const Inputs& table) {
-  static const Indices ids = labels(4096, 8192);
+  static const Indices ids = some(4096, 8192);
   return embedding(table[0], ids);
 }
 

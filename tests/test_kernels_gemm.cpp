@@ -94,6 +94,8 @@ TEST_CASE("products of several blocks equal their twin", "[kernels][gemm]") {
                                                    {50, 300, 1100},
                                                    {101, 257, 300},
                                                    {400, 256, 300},
+                                                   {1037, 70, 65},
+                                                   {1070, 200, 530},
                                                    {1, 1000, 1},
                                                    {1000, 1, 100}}) {
       INFO("M " << M << " N " << N << " K " << K);

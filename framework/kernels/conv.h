@@ -205,7 +205,7 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
           for (int64_t k = 0; k < K / columns; ++k) {
             const real* taps =
                 frames + k / runs * w.dilation_h * pitch + k % runs * w.dilation_w * c.in + g * in;
-            Block block{.tall = true, .readable = exchanged};
+            Block block{.readable = exchanged};
             block.tile.depth = w.out_w;
             block.rows = exchanged ? columns : outs;
             if (exchanged) {

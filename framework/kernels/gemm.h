@@ -3,8 +3,8 @@
 //
 // A tile of C, a few rows by a few vectors, stays in registers while k runs: each step loads one
 // row of a panel of B, as wide as the tile, and multiplies it by one number from each row of A.
-// A is read where it lies, unless it is transposed and B wide. B is copied into panels, so that its
-// rows follow each other, unless it is small; the first row of tiles reads B where it lies and
+// A is read where it lies, unless each k would be in another page. B is copied into panels, so that
+// its rows follow each other, unless it is small; the first row of tiles reads B where it lies and
 // stores the panels as it goes.
 //
 // K is cut into blocks, always in the same places, and each element of C is summed by one thread in
@@ -135,8 +135,7 @@ struct Block {
   Tile tile = {};  // the first one
   int64_t rows = 0, cols = 0, panels = 0;
   real* packed = nullptr;  // where B's panels are copied to; null: B is read where it lies
-  real* strip = nullptr;   // where a tile's rows of A are copied to, one segment; null: likewise
-  bool tall = false;       // the rows of A lie beside each other: A is transposed
+  real* strips = nullptr;  // where some tiles' rows of A are copied to; null: likewise
   bool readable = false;   // R rows of A can be read also where fewer are left
   bool prefetch_a = false, prefetch_c = false;
   Epilogue finish = {};  // its activation and residual
@@ -155,43 +154,47 @@ static void finish(const Block& block, int64_t first, int64_t rows) {
   }
 }
 
+inline constexpr int64_t kStrips = 8;  // tiles whose rows of A are copied at a time
+
+// Copies the rows of A that `strips` tiles have, beside each other for every k.
+template <int R> static void copy_strips(const Left& a, int64_t depth, int64_t strips, real* to) {
+  for (int64_t k = 0; k < depth; ++k) {
+    for (int64_t n = 0; n < strips; ++n) {
+      std::copy_n(a.data + k * a.step + n * R, R, to + (n * (depth + kWidth) + k) * R);
+    }
+  }
+}
+
 template <int V> static void run(const Block& block) {
   constexpr int R = tile_rows(V), kFew = std::min(R, 8);  // rows, and where fewer are left
   Tile t = block.tile;
   const int64_t last = block.cols - (block.panels * V - 1) * kWidth;
   const int64_t packed_panel = V * kWidth * t.depth * t.a.count;
   bool pack = block.packed;
-  const int64_t step = t.a.step, stride = t.a.row_stride;
-  if (block.strip) t.a.step = R, t.a.row_stride = 1;
   for (int64_t i = 0; i < block.rows; i += t.rows) {
     const int64_t left = block.rows - i;
     t.rows = left > R && left <= 2 * kFew ? kFew : std::min<int64_t>(R, left);
-    const real* here = block.tile.a.data + i * stride;
-    t.a.data = block.strip ? block.strip : here;
-    t.c.data = block.tile.c.data + i * t.c.stride;
-    t.c.bias = block.tile.c.bias, t.packed = block.packed;
-    for (int64_t k = 0; k < t.depth && block.strip; ++k) {
-      for (int64_t r = 0; r < t.rows; r += kWidth) {
-        store(block.strip + k * R + r,
-              load_first(here + k * step + r, std::min(kWidth, t.rows - r)));
-      }
+    t.a = block.tile.a, t.a.data += i * t.a.row_stride;
+    if (block.strips && t.rows == R) {
+      const int64_t n = i / R % kStrips;
+      if (n == 0) copy_strips<R>(t.a, t.depth, std::min(kStrips, left / R), block.strips);
+      t.a = {.data = block.strips + n * (t.depth + kWidth) * R, .row_stride = 1, .step = R};
     }
-    const real* b = t.b.data;
+    t.b = pack || !block.packed ? block.tile.b : Right{block.packed, V * kWidth, packed_panel};
+    t.c = block.tile.c, t.c.data += i * t.c.stride, t.packed = block.packed;
     for (int64_t p = 0; p < block.panels; ++p) {
       // The next rows of A, if this tile and those of the next panels have time to ask for them.
-      t.ahead = here, t.ahead_lines = 0;
-      if (block.prefetch_a && block.tall && p < 2) {
-        t.ahead += 64 / int64_t(sizeof(real)) + p * (t.depth / 2) * step;
+      t.ahead = t.a.data, t.ahead_lines = 0;
+      if (block.prefetch_a && t.a.step != 1 && p < 2) {
+        t.ahead += 64 / int64_t(sizeof(real)) + p * (t.depth / 2) * t.a.step;
         t.ahead_lines = block.panels > 1 ? 8 : 16;
-        t.ahead_inner = step, t.ahead_outer = t.ahead_lines * step;
-      } else if (block.prefetch_a && !block.tall && p == 0) {
+        t.ahead_inner = t.a.step, t.ahead_outer = t.ahead_lines * t.a.step;
+      } else if (block.prefetch_a && t.a.step == 1 && p == 0) {
         t.ahead += R * t.a.row_stride;
         t.ahead_lines = R, t.ahead_inner = t.a.row_stride, t.ahead_outer = 16 * t.a.step;
       }
-      for (int64_t r = 0; r < R && block.prefetch_c; ++r) {
-        for (int v = 0; v < V; ++v) {
-          __builtin_prefetch(t.c.data + r * t.c.stride + v * kWidth, 1);
-        }
+      for (int64_t n = 0; n < R * V && block.prefetch_c; ++n) {
+        __builtin_prefetch(t.c.data + n / V * t.c.stride + n % V * kWidth, 1);
       }
       t.last = p == block.panels - 1 ? last : kWidth;
       if (t.rows == R || (block.readable && t.rows > kFew)) {
@@ -209,8 +212,7 @@ template <int V> static void run(const Block& block) {
       if (t.c.bias) t.c.bias += V * kWidth;
       if (pack) t.packed += packed_panel;
     }
-    t.b.data = b;
-    if (std::exchange(pack, false)) t.b = {block.packed, V * kWidth, packed_panel};
+    pack = false;
     if (block.finish.activation || block.finish.residual) finish(block, i, t.rows);
   }
 }
@@ -280,44 +282,46 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
                   bool large) {
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   const bool tall = a.col_stride != 1;
+  // Where each k of A is in another page, tiles would wait for it again and again.
+  const bool apart = tall && bytes_of(a.col_stride) >= 4096 && N > 4 * kWidth;
   // Beside each other in memory, eight rows of A fill half a cache line, six of them may need two.
-  const int64_t most = tall && ceil_div(N, kWidth) != 4 ? std::min(kMaxVectors, 3) : kMaxVectors;
+  const int64_t most = tall && N > 8 * kWidth ? std::min(kMaxVectors, 3) : kMaxVectors;
   const int64_t panel = std::min(K, kDepth) * ceil_div(N, kWidth) * kWidth;
   const int64_t room = std::min(panel, kSecondCache / bytes_of(1));
-  const Scratch scratch(room + kDepth * tile_rows(1) + kWidth);  // B's panels, and a strip of A
+  const Scratch scratch(room + (apart ? kStrips * tile_rows(1) * (kDepth + kWidth) : 0));
   for (int64_t i = 0; i < M; i += kTallRows) {
     for (int64_t k0 = 0; k0 == 0 || k0 < K; k0 += kDepth) {  // an empty sum, too, has an epilogue
       const int64_t depth = std::min(kDepth, K - k0);
-      const auto group = [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
-        const int64_t width = vectors * kWidth;
-        const real* from = b.data + k0 * b.row_stride + column * b.col_stride;
-        const real* bias = epilogue.bias && k0 == 0 ? epilogue.bias + column : nullptr;
-        Block block{.tile = {.depth = depth,
-                             .a = {a.data + i * a.row_stride + k0 * a.col_stride, a.row_stride,
-                                   a.col_stride},
-                             .b = {scratch.data, width, depth * width},
-                             .c = {c + i * ldc + column, ldc, epilogue.accumulate || k0 > 0, bias}},
-                    .rows = std::min(kTallRows, M - i),
-                    .cols = cols,
-                    .panels = panels,
-                    .strip = tall && cols > 8 * kWidth ? scratch.data + room : nullptr,
-                    .tall = tall,
-                    .prefetch_a = true,
-                    .prefetch_c = large && (k0 > 0 || depth < 64)};
-        if (b.col_stride == 1 && cols == panels * width) {
-          block.tile.b = {from, b.row_stride, width};
-          const bool small = b.row_stride == width || bytes_of(b.row_stride * depth) <= 1 << 18;
-          if (!small && M > 16) block.packed = scratch.data;
-        } else {
-          pack(b, from, depth, cols, vectors, depth, scratch.data);
-        }
-        if (k0 + depth >= K) {
-          block.finish = epilogue;
-          if (epilogue.residual) block.finish.residual += i * epilogue.residual_stride + column;
-        }
-        run(vectors, block);
-      };
-      for_groups(N, depth, most, group);
+      for_groups(
+          N, depth, most, [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
+            const int64_t width = vectors * kWidth;
+            const real* from = b.data + k0 * b.row_stride + column * b.col_stride;
+            const real* bias = epilogue.bias && k0 == 0 ? epilogue.bias + column : nullptr;
+            Block block{
+                .tile = {.depth = depth,
+                         .a = {a.data + i * a.row_stride + k0 * a.col_stride, a.row_stride,
+                               a.col_stride},
+                         .b = {scratch.data, width, depth * width},
+                         .c = {c + i * ldc + column, ldc, epilogue.accumulate || k0 > 0, bias}},
+                .rows = std::min(kTallRows, M - i),
+                .cols = cols,
+                .panels = panels,
+                .strips = apart ? scratch.data + room : nullptr,
+                .prefetch_a = !apart,
+                .prefetch_c = large && (k0 > 0 || depth < 64)};
+            if (b.col_stride == 1 && cols == panels * width) {
+              block.tile.b = {from, b.row_stride, width};
+              const bool small = b.row_stride == width || bytes_of(b.row_stride * depth) <= 1 << 18;
+              if (!small && M > 16) block.packed = scratch.data;
+            } else {
+              pack(b, from, depth, cols, vectors, depth, scratch.data);
+            }
+            if (k0 + depth >= K) {
+              block.finish = epilogue;
+              if (epilogue.residual) block.finish.residual += i * epilogue.residual_stride + column;
+            }
+            run(vectors, block);
+          });
     }
   }
 }

@@ -292,36 +292,35 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
   for (int64_t i = 0; i < M; i += kTallRows) {
     for (int64_t k0 = 0; k0 == 0 || k0 < K; k0 += kDepth) {  // an empty sum, too, has an epilogue
       const int64_t depth = std::min(kDepth, K - k0);
-      for_groups(
-          N, depth, most, [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
-            const int64_t width = vectors * kWidth;
-            const real* from = b.data + k0 * b.row_stride + column * b.col_stride;
-            const real* bias = epilogue.bias && k0 == 0 ? epilogue.bias + column : nullptr;
-            Block block{
-                .tile = {.depth = depth,
-                         .a = {a.data + i * a.row_stride + k0 * a.col_stride, a.row_stride,
-                               a.col_stride},
-                         .b = {scratch.data, width, depth * width},
-                         .c = {c + i * ldc + column, ldc, epilogue.accumulate || k0 > 0, bias}},
-                .rows = std::min(kTallRows, M - i),
-                .cols = cols,
-                .panels = panels,
-                .strips = apart ? scratch.data + room : nullptr,
-                .prefetch_a = !apart,
-                .prefetch_c = large && (k0 > 0 || depth < 64)};
-            if (b.col_stride == 1 && cols == panels * width) {
-              block.tile.b = {from, b.row_stride, width};
-              const bool small = b.row_stride == width || bytes_of(b.row_stride * depth) <= 1 << 18;
-              if (!small && M > 16) block.packed = scratch.data;
-            } else {
-              pack(b, from, depth, cols, vectors, depth, scratch.data);
-            }
-            if (k0 + depth >= K) {
-              block.finish = epilogue;
-              if (epilogue.residual) block.finish.residual += i * epilogue.residual_stride + column;
-            }
-            run(vectors, block);
-          });
+      const auto group = [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
+        const int64_t width = vectors * kWidth;
+        const real* from = b.data + k0 * b.row_stride + column * b.col_stride;
+        const real* bias = epilogue.bias && k0 == 0 ? epilogue.bias + column : nullptr;
+        Block block{.tile = {.depth = depth,
+                             .a = {a.data + i * a.row_stride + k0 * a.col_stride, a.row_stride,
+                                   a.col_stride},
+                             .b = {scratch.data, width, depth * width},
+                             .c = {c + i * ldc + column, ldc, epilogue.accumulate || k0 > 0, bias}},
+                    .rows = std::min(kTallRows, M - i),
+                    .cols = cols,
+                    .panels = panels,
+                    .strips = apart ? scratch.data + room : nullptr,
+                    .prefetch_a = !apart,
+                    .prefetch_c = large && (k0 > 0 || depth < 64)};
+        if (b.col_stride == 1 && cols == panels * width) {
+          block.tile.b = {from, b.row_stride, width};
+          const bool small = b.row_stride == width || bytes_of(b.row_stride * depth) <= 1 << 18;
+          if (!small && M > 16) block.packed = scratch.data;
+        } else {
+          pack(b, from, depth, cols, vectors, depth, scratch.data);
+        }
+        if (k0 + depth >= K) {
+          block.finish = epilogue;
+          if (epilogue.residual) block.finish.residual += i * epilogue.residual_stride + column;
+        }
+        run(vectors, block);
+      };
+      for_groups(N, depth, most, group);
     }
   }
 }

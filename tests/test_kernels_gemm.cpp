@@ -96,6 +96,7 @@ TEST_CASE("products of several blocks equal their twin", "[kernels][gemm]") {
                                                    {400, 256, 300},
                                                    {1037, 70, 65},
                                                    {1070, 200, 530},
+                                                   {70, 30, 4200},
                                                    {1, 1000, 1},
                                                    {1000, 1, 100}}) {
       INFO("M " << M << " N " << N << " K " << K);
@@ -149,5 +150,12 @@ TEST_CASE("products have the same bits for any number of threads", "[kernels][ge
         return c;
       }));
     }
+    // Pieces of the columns must not cut the sum in other places than all of them would.
+    CHECK(same_for_any_threads([&] {
+      const Operand a(100, 5000, true, 11), b(5000, 200, false, 12);
+      Guarded c(100 * 200);
+      k.gemm(a.view, b.view, c.data(), 200, {});
+      return c;
+    }));
   });
 }

@@ -37,9 +37,7 @@ static Segments segments_of(const Phase& phase, const Frame& frame, int64_t chan
 
 // Tiles of 6 rows or of 8, whichever cover a row of pixels with less waste.
 static int64_t widest_for(int64_t pixels) {
-  const auto covered = [pixels](int64_t R) {
-    return pixels / R * R + (pixels % R == 0 ? 0 : pixels % R <= R / 2 ? R / 2 : R);
-  };
+  const auto covered = [pixels](int64_t R) { return ceil_div(pixels, R / 2) * (R / 2); };
   return kMaxVectors < 4 || covered(tile_rows(4)) * 20 <= covered(tile_rows(3)) * 21 ? kMaxVectors
                                                                                      : 3;
 }

@@ -136,8 +136,10 @@ struct Block {
   int64_t rows = 0, cols = 0, panels = 0;
   real* packed = nullptr;  // where B's panels are copied to; null: B is read where it lies
   real* strips = nullptr;  // where some tiles' rows of A are copied to; null: likewise
-  bool readable = false;   // R rows of A can be read also where fewer are left
-  bool prefetch_a = false, prefetch_c = false;
+  // R rows of A can be read also where fewer are left; C is asked for before it is needed.
+  bool readable = false, prefetch_c = false;
+  // From a row of A to the next, or from a k to one whose turn comes later. 0: A is not asked for.
+  int64_t ahead = 0;
   Epilogue finish = {};  // its activation and residual
 };
 
@@ -183,15 +185,15 @@ template <int V> static void run(const Block& block) {
     t.b = pack || !block.packed ? block.tile.b : Right{block.packed, V * kWidth, packed_panel};
     t.c = block.tile.c, t.c.data += i * t.c.stride, t.packed = block.packed;
     for (int64_t p = 0; p < block.panels; ++p) {
-      // The next rows of A, if this tile and those of the next panels have time to ask for them.
-      t.ahead = t.a.data, t.ahead_lines = 0;
-      if (block.prefetch_a && t.a.step != 1 && p < 2) {
-        t.ahead += 64 / int64_t(sizeof(real)) + p * (t.depth / 2) * t.a.step;
+      // What is next of A, if this tile and those of the next panels have time to ask for it.
+      t.ahead_lines = 0;
+      if (block.ahead && t.a.step != 1 && p < 2) {
+        t.ahead = t.a.data + block.ahead + p * (t.depth / 2) * t.a.step;
         t.ahead_lines = block.panels > 1 ? 8 : 16;
         t.ahead_inner = t.a.step, t.ahead_outer = t.ahead_lines * t.a.step;
-      } else if (block.prefetch_a && t.a.step == 1 && p == 0) {
-        t.ahead += R * t.a.row_stride;
-        t.ahead_lines = R, t.ahead_inner = t.a.row_stride, t.ahead_outer = 16 * t.a.step;
+      } else if (block.ahead && t.a.step == 1 && p == 0) {
+        t.ahead = t.a.data + R * block.ahead;
+        t.ahead_lines = R, t.ahead_inner = block.ahead, t.ahead_outer = 16;
       }
       for (int64_t n = 0; n < R * V && block.prefetch_c; ++n) {
         __builtin_prefetch(t.c.data + n / V * t.c.stride + n % V * kWidth, 1);
@@ -277,21 +279,23 @@ static void pack(const Matrix& b, const real* from, int64_t depth, int64_t cols,
 inline constexpr int64_t kDepth = 512;     // steps of k in a block
 inline constexpr int64_t kTallRows = 528;  // rows of A that share a panel; a multiple of all tiles
 
-// The rows and columns of C that one thread computes. `large`: C is not in the caches.
+// The rows and columns of C that one thread computes, with `steps` of k in a block. `large`: C is
+// not in the caches.
 static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue,
-                  bool large) {
+                  bool large, int64_t steps = kDepth) {
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   const bool tall = a.col_stride != 1;
   // Where each k of A is in another page, tiles would wait for it again and again.
   const bool apart = tall && bytes_of(a.col_stride) >= 4096 && N > 4 * kWidth;
+  const int64_t next = steps < kDepth ? steps * a.col_stride : tall ? 16 : a.row_stride;
   // Beside each other in memory, eight rows of A fill half a cache line, six of them may need two.
   const int64_t most = tall && N > 8 * kWidth ? std::min(kMaxVectors, 3) : kMaxVectors;
-  const int64_t panel = std::min(K, kDepth) * ceil_div(N, kWidth) * kWidth;
+  const int64_t panel = std::min(K, steps) * ceil_div(N, kWidth) * kWidth;
   const int64_t room = std::min(panel, kSecondCache / bytes_of(1));
   const Scratch scratch(room + (apart ? kStrips * tile_rows(1) * (kDepth + kWidth) : 0));
   for (int64_t i = 0; i < M; i += kTallRows) {
-    for (int64_t k0 = 0; k0 == 0 || k0 < K; k0 += kDepth) {  // an empty sum, too, has an epilogue
-      const int64_t depth = std::min(kDepth, K - k0);
+    for (int64_t k0 = 0; k0 == 0 || k0 < K; k0 += steps) {  // an empty sum, too, has an epilogue
+      const int64_t depth = std::min(steps, K - k0);
       const auto group = [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
         const int64_t width = vectors * kWidth;
         const real* from = b.data + k0 * b.row_stride + column * b.col_stride;
@@ -305,8 +309,8 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
                     .cols = cols,
                     .panels = panels,
                     .strips = apart ? scratch.data + room : nullptr,
-                    .prefetch_a = !apart,
-                    .prefetch_c = large && (k0 > 0 || depth < 64)};
+                    .prefetch_c = large && (k0 > 0 || depth < 64),
+                    .ahead = apart ? 0 : next};
         if (b.col_stride == 1 && cols == panels * width) {
           block.tile.b = {from, b.row_stride, width};
           const bool small = b.row_stride == width || bytes_of(b.row_stride * depth) <= 1 << 18;
@@ -341,6 +345,9 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
   while (across % 2 == 0 && M >= 2 * down * 96 && across * M > 2 * down * N) across /= 2, down *= 2;
   const int64_t rows = ceil_div(ceil_div(M, down), 24) * 24;
   const int64_t cols = ceil_div(ceil_div(N, across), kWidth) * kWidth;
+  // A transposed A of few columns of C is waited for most of the time. So blocks are so small that
+  // all of the next one can be asked for meanwhile.
+  const bool waits = a.col_stride != 1 && M >= 64 && N <= 8 * kWidth && K > 8 * kDepth;
   Cost* const cost = std::exchange(running_cost, nullptr);  // an activation would count itself
   parallel_for(down * across, 1, [&](int64_t begin, int64_t end) {
     for (; begin < end; ++begin) {
@@ -351,7 +358,7 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
       if (here.residual) here.residual += i * here.residual_stride + j;
       piece({a.data + i * a.row_stride, std::min(rows, M - i), K, a.row_stride, a.col_stride},
             {b.data + j * b.col_stride, K, std::min(cols, N - j), b.row_stride, b.col_stride},
-            c + i * ldc + j, ldc, here, M * N > 1 << 18);
+            c + i * ldc + j, ldc, here, M * N > 1 << 18, waits ? 96 : kDepth);
     }
   });
   running_cost = cost;

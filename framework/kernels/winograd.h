@@ -126,8 +126,7 @@ static void winograd(const Convolution& shape, const Correlation& c, const real*
   const Squares from{c.source_h,           c.source_w, depth, c.phases[0].down[0],
                      c.phases[0].right[0], down,       across};
   const Squares to{c.target_h, c.target_w, columns, 0, 0, down, across};
-  const int64_t fit =
-      (1 << 17) / (16 * (depth + columns));  // with their sums, in half of the second cache
+  const int64_t fit = (1 << 17) / (16 * (depth + columns));  // with sums, half the second cache
   const int64_t most =
       std::clamp<int64_t>(ceil_div(tiles, threads_here()), 1, std::max<int64_t>(1, fit / 24) * 24);
   parallel_for(ceil_div(tiles, most), 1, [&](int64_t chunk, int64_t end) {

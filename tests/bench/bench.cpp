@@ -3,7 +3,7 @@
 // Asked through the environment, or in the command line of make:
 //   BENCH=limits|gemm|conv|rows|train|models|graph   one part; all of them without it
 //   THREADS=1  FILTER=text in the name  ISA=avx2
-//   PEERS=1    takes turns with other libraries
+//   PEERS=1    takes turns with other libraries; PYTHON=path of one that has another PyTorch
 //   SAVE=1     puts the lines into tests/bench/results/<processor>.tsv
 //   BENCH_ROUNDS=9
 //   BENCH=steady                              trains, for a trace of what it asks of the system

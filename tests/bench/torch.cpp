@@ -8,7 +8,11 @@
 namespace kindling::bench {
 namespace {
 
-constexpr const char* kPython = "/usr/bin/python3";  // the system's has the system's PyTorch
+// The system's has the system's PyTorch; another one may have a newer.
+const char* python() {
+  const char* asked = std::getenv("PYTHON");
+  return asked ? asked : "/usr/bin/python3";
+}
 constexpr const char* kScript = "tests/bench/peers/torch_peer.py";
 
 // In the child: becomes the script. `keep`: memory that was freed stays in the process, in large
@@ -25,12 +29,12 @@ constexpr const char* kScript = "tests/bench/peers/torch_peer.py";
     setenv("MALLOC_TOP_PAD_", "67108864", 1);
     setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 1);
   }
-  std::vector<std::string> words = {kPython, kScript, std::to_string(threads())};
+  std::vector<std::string> words = {python(), kScript, std::to_string(threads())};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
-  execv(kPython, pointers.data());
+  execv(words[0].c_str(), pointers.data());
   _exit(127);
 }
 
@@ -65,7 +69,7 @@ Torch::~Torch() {
 
 std::string Torch::answer() {
   char text[256];
-  ENSURE(std::fgets(text, sizeof text, from_), "torch: {} {} gives no answer", kPython, kScript);
+  ENSURE(std::fgets(text, sizeof text, from_), "torch: {} {} gives no answer", python(), kScript);
   return std::string(text, std::strcspn(text, "\n"));
 }
 

@@ -104,8 +104,7 @@ template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void t
         for (int i = 0; i < kPointers; ++i) row[i] += step;
       }
       if (left == 0) break;
-      const real* next = ahead;
-      for (int i = 0; i < t.ahead_lines; ++i, next += t.ahead_inner) __builtin_prefetch(next);
+      for (int i = 0; i < t.ahead_lines; ++i) __builtin_prefetch(ahead + i * t.ahead_inner);
       ahead += t.ahead_outer;
     }
   }
@@ -129,7 +128,6 @@ template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void t
 // ---- Blocks: rows of C by panels of one width ---------------------------------------------------
 
 inline constexpr int64_t kSecondCache = 1 << 19;  // bytes of B that stay in it
-inline constexpr int64_t kFirstCache = 1 << 14;   // a panel up to this size stays in the first
 
 struct Block {
   Tile tile = {};  // the first one
@@ -226,7 +224,7 @@ static void run(int64_t vectors, const Block& block) {
 }
 
 // Calls f(column, cols, panels, vectors) for groups of panels of one width, which together cover
-// `columns`: as many as stay in the second cache, or one alone that stays in the first.
+// `columns`: as many as stay in the second cache.
 template <class F>
 static void for_groups(int64_t columns, int64_t depth, int64_t most_vectors, const F& f) {
   const int64_t all_vectors = ceil_div(columns, kWidth);
@@ -237,7 +235,7 @@ static void for_groups(int64_t columns, int64_t depth, int64_t most_vectors, con
   for (int64_t column = 0; column < columns;) {
     if (left == 0) left = narrower, --vectors;
     const int64_t bytes = std::max<int64_t>(1, bytes_of(depth * vectors * kWidth));
-    const int64_t fit = bytes <= kFirstCache ? 1 : std::max<int64_t>(1, kSecondCache / bytes);
+    const int64_t fit = std::max<int64_t>(1, kSecondCache / bytes);
     const int64_t panels = ceil_div(left, ceil_div(left, fit));
     const int64_t cols = std::min(panels * vectors * kWidth, columns - column);
     f(column, cols, panels, vectors);
@@ -308,7 +306,7 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
                     .rows = std::min(kTallRows, M - i),
                     .cols = cols,
                     .panels = panels,
-                    .strips = apart ? scratch.data + room : nullptr,
+                    .strips = apart && panels > 1 ? scratch.data + room : nullptr,
                     .prefetch_c = large && (k0 > 0 || depth < 64),
                     .ahead = apart ? 0 : next};
         if (b.col_stride == 1 && cols == panels * width) {

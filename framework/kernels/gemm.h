@@ -193,8 +193,9 @@ template <int V> static void run(const Block& block) {
         t.ahead = t.a.data + R * block.ahead;
         t.ahead_lines = R, t.ahead_inner = block.ahead, t.ahead_outer = 16;
       }
-      for (int64_t n = 0; n < R * V && block.prefetch_c; ++n) {
-        __builtin_prefetch(t.c.data + n / V * t.c.stride + n % V * kWidth, 1);
+      const real* row = t.c.data;
+      for (int64_t r = 0; r < R && block.prefetch_c; ++r, row += t.c.stride) {
+        for (int v = 0; v < V; ++v) __builtin_prefetch(row + v * kWidth, 1);
       }
       t.last = p == block.panels - 1 ? last : kWidth;
       if (t.rows == R || (block.readable && t.rows > kFew)) {

@@ -285,7 +285,8 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   const bool tall = a.col_stride != 1;
   // Where each k of A is in another page, tiles would wait for it again and again.
-  const bool apart = tall && bytes_of(a.col_stride) >= 4096 && N > 4 * kWidth;
+  const bool apart = a.row_stride == 1 && bytes_of(a.col_stride) >= 4096 && N > 4 * kWidth;
+  // Asked for meanwhile: all of the next block, the lines beside those of a tile, or the next rows.
   const int64_t next = steps < kDepth ? steps * a.col_stride : tall ? 16 : a.row_stride;
   // Beside each other in memory, eight rows of A fill half a cache line, six of them may need two.
   const int64_t most = tall && N > 8 * kWidth ? std::min(kMaxVectors, 3) : kMaxVectors;

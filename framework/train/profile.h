@@ -82,8 +82,8 @@ class Profiler final : public Observer {
                           100 * gflop / row.seconds / peak.gflops);
     }
     text +=
-        fmt::format("peak of {} threads: {:.0f} GFLOP/s in registers, {:.1f} GB/s from memory\n",
-                    threads(), peak.gflops, peak.gbytes);
+        fmt::format("peak of {} thread{}: {:.0f} GFLOP/s in registers, {:.1f} GB/s from memory\n",
+                    threads(), threads() == 1 ? "" : "s", peak.gflops, peak.gbytes);
     return text;
   }
 

@@ -8,17 +8,6 @@
 
 namespace lesson03 {
 
-// All of them are on one thread.
-class OneThread {
- public:
-  OneThread() { kindling::set_threads(1); }
-  OneThread(const OneThread&) = delete;
-  ~OneThread() { kindling::set_threads(before_); }
-
- private:
-  int before_ = kindling::threads();
-};
-
 inline double gflops(const Rung& rung, Matrices& m, const Blocks& blocks = {}, bool packs = true) {
   const Product p = m.product();
   return p.flops() / 1e9 / median_seconds(3, 0.1, [&] { climb(rung, p, blocks, packs); });
@@ -84,16 +73,16 @@ inline void sweep_tiles(int64_t n, kindling::Report& report) {
 
 inline void sweep_blocks(const Rung& widest, int64_t n, kindling::Report& report) {
   const OneThread one;
-  const std::vector<int64_t> sizes = {16, 64, 256, 1024};
+  const std::vector<int64_t> depths = {16, 64, 256, 1024}, widths = {64, 256, 1024};
   fmt::print("\nBlocks of B for {}, depth by width, GFLOP/s at {} cubed\n\n   {:>6}", widest.name,
              n, "depth");
-  for (const int64_t width : sizes) fmt::print("{:>12}", fmt::format("{} wide", width));
+  for (const int64_t width : widths) fmt::print("{:>12}", fmt::format("{} wide", width));
   fmt::print("\n");
   Matrices m(n, n, n);
   double shallow = 0, deep = 0;
-  for (const int64_t depth : sizes) {
+  for (const int64_t depth : depths) {
     fmt::print("   {:>6}", depth);
-    for (const int64_t width : sizes) {
+    for (const int64_t width : widths) {
       const double rate = gflops(widest, m, {depth, width});
       fmt::print("{:>12.1f}", rate);
       std::fflush(stdout);

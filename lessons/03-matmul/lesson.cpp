@@ -119,8 +119,10 @@ int main(int argc, char** argv) {
       return settings.part == "all" || settings.part == part;
     };
     const std::vector<Rung> rungs = rungs_with(settings.mistake);
-    fmt::print("{} rungs, about {:.0f} s on this machine\n", rungs.size(),
-               seconds_of_the_slow_rungs(settings.size, settings.rounds));
+    if (runs("ladder")) {
+      fmt::print("{} rungs, about {:.0f} s on this machine\n", rungs.size(),
+                 seconds_of_the_slow_rungs(settings.size, settings.rounds));
+    }
     Report report(cli, "");
     if (runs("check")) check(rungs, report);
     if (runs("ladder")) measure(rungs, settings, report), same_bits(rungs, report);

@@ -71,35 +71,57 @@ inline std::string roofline(const std::string& title, const Machine& m,
         x.place(x1), y.place(y1), x.place(x2), y.place(y2), hex(colour), more);
   };
   const double left = std::pow(10, x.low), right = std::pow(10, x.high);
-  const auto roof = [&](double bandwidth, double flops, Rgb colour, const std::string& name) {
+  // Names are written over lines, on white of their own.
+  const std::string on_white = "stroke='white' stroke-width='4' paint-order='stroke' ";
+  const auto roof = [&](double bandwidth, double flops, Rgb colour, double above,
+                        const std::string& name) {
     const double ridge = flops / bandwidth, start = std::max(left, std::pow(10, y.low) / bandwidth);
     line(start, start * bandwidth, ridge, flops, colour, "");
     const double middle = std::sqrt(start * ridge);
     const double slope =
         -180 / 3.14159265 *
         std::atan2(y.place(start * bandwidth) - y.place(flops), x.place(ridge) - x.place(start));
-    const double px = x.place(middle), py = y.place(middle * bandwidth) - 7;
+    const double px = x.place(middle), py = y.place(middle * bandwidth) - above;
     d.text(px, py, d.middle, name, colour,
-           fmt::format("transform='rotate({:.1f} {:.1f} {:.1f})'", slope, px, py));
-    return ridge;
+           on_white + fmt::format("transform='rotate({:.1f} {:.1f} {:.1f})'", slope, px, py));
   };
-  const double ridge = roof(m.next_cache, m.peak, kCategories[0],
-                            fmt::format("next cache {:.0f} GB/s", m.next_cache));
-  roof(m.memory, m.peak, kCategories[1], fmt::format("memory {:.0f} GB/s", m.memory));
-  line(ridge, m.peak, right, m.peak, kInk, "");
+  const double fastest = std::max(m.next_cache, m.memory);
+  line(m.peak / fastest, m.peak, right, m.peak, kInk, "");
+  line(m.one_lane / fastest, m.one_lane, right, m.one_lane, kGrey, "stroke-dasharray='5 4'");
+  roof(m.next_cache, m.peak, kCategories[0], 7,
+       fmt::format("next cache {:.0f} GB/s", m.next_cache));
+  roof(m.memory, m.peak, kCategories[1], -17, fmt::format("memory {:.0f} GB/s", m.memory));
   d.text(kWidth, y.place(m.peak) - 7, d.end,
          fmt::format("multiply-adds in registers {:.0f} GFLOP/s", m.peak));
-  line(m.one_lane / m.next_cache, m.one_lane, right, m.one_lane, kGrey, "stroke-dasharray='5 4'");
   d.text(kWidth, y.place(m.one_lane) - 7, d.end,
          fmt::format("one number at a time {:.0f}", m.one_lane), kGrey);
-  for (size_t i = 0; i < dots.size(); ++i) {
-    const double px = x.place(dots[i].flops_per_byte), py = y.place(dots[i].gflops);
+  struct Box {
+    double left, right, middle;  // as high as a line of text
+    bool touches(const Box& b) const {
+      return left < b.right && b.left < right && std::abs(middle - b.middle) < 15;
+    }
+  };
+  std::vector<Box> taken = {{kWidth - 150, kWidth, y.place(m.one_lane) - 11}};
+  for (const Dot& dot : dots) {
+    const double px = x.place(dot.flops_per_byte), py = y.place(dot.gflops);
+    taken.push_back({px - 5, px + 5, py});
     d.elements += fmt::format("<circle cx='{:.1f}' cy='{:.1f}' r='4.5' fill='{}'/>\n", px, py,
                               hex(kCategories[2]));
-    // The name stands to the right, or to the left where it would lie on the next dot or its name.
-    const bool close = i + 1 < dots.size() && std::abs(y.place(dots[i + 1].gflops) - py) < 16 &&
-                       std::abs(x.place(dots[i + 1].flops_per_byte) - px) < 80;
-    d.text(px + (close ? -9 : 9), py + 4, close ? d.end : d.start, dots[i].name);
+  }
+  // A name stands right of its dot, or left, below or above where it would lie on something else.
+  for (const Dot& dot : dots) {
+    const double px = x.place(dot.flops_per_byte), py = y.place(dot.gflops);
+    const double wide = 7 * double(dot.name.size());
+    const std::array<Box, 4> places = {{{px + 9, px + 9 + wide, py},
+                                        {px - 9 - wide, px - 9, py},
+                                        {px - wide / 2, px + wide / 2, py + 16},
+                                        {px - wide / 2, px + wide / 2, py - 16}}};
+    const auto best = std::ranges::find_if(places, [&](const Box& place) {
+      return std::ranges::none_of(taken, [&](const Box& box) { return box.touches(place); });
+    });
+    const Box place = best == places.end() ? places[0] : *best;
+    taken.push_back(place);
+    d.text((place.left + place.right) / 2, place.middle + 4, d.middle, dot.name, kInk, on_white);
   }
   return d.file(title, "GFLOP/s");
 }

@@ -110,10 +110,10 @@ int main(int argc, char** argv) {
   cli.data_choice({"auto", "fashion-mnist", "mnist", "digits"});
   cli.choice("--part", settings.part, {"all", "filters", "ladder", "seen", "network"},
              "run one part");
-  cli.choice("--photo", settings.photo, {}, "the picture to filter, PNG or JPEG");
+  cli.choice("--photo", settings.photo, {}, "the file to filter, PNG or JPEG");
   cli.choice("--model", settings.model, {"lenet", "mlp"}, "what is trained");
   cli.option("--filters", settings.recipe.filters, "of the first convolution", {1, 1024});
-  cli.option("--kernel", settings.recipe.kernel, "side of the filters", {1, 14});
+  cli.option("--kernel", settings.recipe.kernel, "side of the filters", {1, 13});
   cli.choice("--pool", settings.recipe.pool, {"max", "average"}, "what a pooling takes of 2 x 2");
   cli.option("--dropout", settings.recipe.dropout, "behind each hidden linear layer", {0, 0.9});
   cli.option("--augment", settings.augment,
@@ -129,7 +129,9 @@ int main(int argc, char** argv) {
     const auto runs = [&](const char* part) {
       return settings.part == "all" || settings.part == part;
     };
-    std::optional<ImageData> data;  // first of all: nothing runs, and no folder is made, without
+    // First of all: nothing runs, and no folder is made, without.
+    if (runs("filters") && !settings.photo.empty()) lesson04::load_photograph(settings.photo);
+    std::optional<ImageData> data;
     if (runs("network")) {
       data = chosen(lesson02::load_images(cli.shared.data, cli.shared.seed), settings, cli.shared);
     }

@@ -15,11 +15,14 @@ using namespace kindling;
 
 // A file of PNG, JPEG or another format that stb knows, as one grey image [1, H, W, 1] of 0 .. 1.
 inline Tensor read_photograph(const std::string& path) {
-  if (!std::filesystem::exists(path)) throw DataMissing(path + ": there is no such file");
+  if (!std::filesystem::exists(path)) {
+    throw UsageError(path + ": there is no such file. Give --photo a PNG or JPEG, or leave it out");
+  }
   int w = 0, h = 0, channels = 0;
   const std::unique_ptr<uint8_t, void (*)(void*)> bytes(
       stbi_load(path.c_str(), &w, &h, &channels, 1), stbi_image_free);
-  ENSURE(bytes, "{}: not an image that can be read: {}", path, stbi_failure_reason());
+  ENSURE(bytes, "{}: not an image that can be read: {}. Give a PNG or JPEG", path,
+         stbi_failure_reason());
   Tensor image({1, h, w, 1});
   std::transform(bytes.get(), bytes.get() + image.size(), image.mutable_data(),
                  [](uint8_t byte) { return real(byte) / 255; });
@@ -50,14 +53,19 @@ inline Tensor drawn_picture(int64_t h = 200, int64_t w = 300) {
 
 // Half as wide and as high until at most `widest` pixels wide, each pixel the mean of 2 x 2.
 inline Tensor reduced(Tensor image, int64_t widest) {
-  while (image.dim(2) > widest && image.dim(1) > 1) image = average_pool2d(image, {2});
+  while (image.dim(2) > widest && image.dim(1) >= 10) image = average_pool2d(image, {2});
   return image;
 }
 
 // `path`, or if it is empty the photograph that `make data-photograph` fetches, or the drawing, and
 // then it says so.
 inline Tensor load_photograph(const std::string& path) {
-  if (!path.empty()) return read_photograph(path);
+  if (!path.empty()) {
+    const Tensor image = read_photograph(path);
+    ENSURE(image.dim(1) >= 5 && image.dim(2) >= 5,
+           "{}: {} x {} pixels. The filters need at least 5 x 5", path, image.dim(2), image.dim(1));
+    return image;
+  }
   const char* data = std::getenv("KINDLING_DATA");
   const std::string installed = "/usr/lib/python3/dist-packages/skimage/data";
   for (const std::string& folder : {std::string(data ? data : "datasets") + "/photograph",

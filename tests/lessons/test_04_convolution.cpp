@@ -127,10 +127,11 @@ TEST_CASE("photograph: a file as grey numbers, and the drawing") {
   const Tensor grey = read_photograph(path);
   CHECK(grey.shape() == Shape{1, 2, 3, 1});
   CHECK(largest_difference(grey, tensor({1, 2, 3, 1}, {0, 1, 0, 0, 0, 0.2})) < 1e-6);
-  CHECK_THROWS_AS(read_photograph(path + "x"), DataMissing);
+  CHECK_THROWS_AS(read_photograph(path + "x"), UsageError);
   write_text(folder.path() / "text.png", "not a picture");
   CHECK_THROWS_WITH(read_photograph((folder.path() / "text.png").string()),
                     ContainsSubstring("text.png: not an image that can be read"));
+  CHECK_THROWS_WITH(load_photograph(path), ContainsSubstring("3 x 2 pixels"));
 
   const Tensor drawing = drawn_picture();
   CHECK(double(max(drawing).item()) <= 1);
@@ -367,7 +368,7 @@ TEST_CASE("lesson 04: usage errors, missing data, and a picture that is none") {
   INFO(missing.output);
   CHECK(missing.code == 4);
   CHECK_THAT(missing.output, ContainsSubstring("make data-mnist"));
-  CHECK(run(out, "--part filters --photo nothing.png").code == 4);
+  CHECK(run(out, "--part filters --photo nothing.png").code == 2);
   CHECK(run(out, "--part filters --photo Makefile").code == 1);
 }
 

@@ -3,7 +3,8 @@
 // with the stride of a pixel, is the left factor, and no copy of its windows is made. Page:
 // docs/kernels.md
 //
-// Only padding is copied: a band of one image into a frame of zeros that stays in the cache. The
+// What is copied is a band of an image into a frame of zeros that stays in the cache: where there
+// is padding, in small images and in the last one, and always for the gradient of the weights. The
 // gradient of the input is a convolution of the output's gradient; with strides it falls apart into
 // phases, pixels that meet the same taps of the kernel.
 #pragma once
@@ -169,7 +170,7 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
   const int64_t part = ceil_div(ceil_div(out, parts), kWidth) * kWidth;
   const int64_t band = std::clamp<int64_t>(1024 / w.out_w, 1, w.out_h);
   const int64_t images = band < w.out_h ? 1 : std::max<int64_t>(1, 512 / (w.out_h * w.out_w));
-  constexpr int64_t kAround = 16;  // tiles may reach over both ends of the frames
+  constexpr int64_t kBehind = 16;  // tiles may reach over the end of the frames
   const Correlation map = forward(c);
   const Scratch sums(shares * size);
   std::fill_n(sums.data, shares * size, real(0));
@@ -186,10 +187,9 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
           const int64_t end = std::min(w.out_h, begin + band);
           const Frame frame = frame_of(map, begin, end);
           const int64_t pitch = (frame.right - frame.left) * c.in, frame_size = frame.reals(c.in);
-          const Scratch around(here * frame_size + 2 * kAround);
-          real* const frames = around.data + kAround;
-          std::fill_n(around.data, kAround, real(0));
-          std::fill_n(frames + here * frame_size, kAround, real(0));
+          const Scratch all(here * frame_size + kBehind);
+          real* const frames = all.data;
+          std::fill_n(frames + here * frame_size, kBehind, real(0));
           gy_at.clear(), x_at.clear();
           for (int64_t m = 0; m < here; ++m) {
             frame.copy(x + (n + m) * w.h * w.w * c.in, w.h, w.w, c.in, frames + m * frame_size);

@@ -103,7 +103,8 @@ static void conv_of_one(const Convolution& c, const real* x, const real* weight,
 }
 
 // Adds to the sums of R x K taps the slopes of `rows` rows of pairs times the image. Behind each
-// row of slopes are two of zeros.
+// row of slopes are two of zeros: so a pixel that is not finite makes NaN also of taps that only
+// these meet.
 template <int R, int K>
 static void add_taps_of_one(const Convolution& c, const Twins& twins, int64_t rows,
                             const real* slopes, const real* x, real* sums) {

@@ -4,8 +4,8 @@
 // A tile of C, a few rows by a few vectors, stays in registers while k runs: each step loads one
 // row of a panel of B, as wide as the tile, and multiplies it by one number from each row of A.
 // A is read where it lies, unless each k would be in another page. B is copied into panels, so that
-// its rows follow each other, unless it is small; the first row of tiles reads B where it lies and
-// stores the panels as it goes.
+// its rows follow each other, unless it is small; if the columns fill whole registers, the first
+// row of tiles reads B where it lies and stores the panels as it goes.
 //
 // K is cut into blocks, always in the same places, and each element of C is summed by one thread in
 // order of k: so the bits do not depend on the threads, however they cut the rows and columns.
@@ -48,8 +48,8 @@ struct Tile {
   Target c = {};
   real* packed = nullptr;      // where B's panel is copied to
   int64_t rows = 0, last = 0;  // of C; `last` columns are in its last vector
-  // What will be needed next: in every 16 steps the tile asks for `lines`, `inner` apart, and then
-  // goes on by `outer`.
+  // What will be needed next: after 16 steps, unless they were the last, the tile asks for `lines`,
+  // `inner` apart, and then goes on by `outer`.
   const real* ahead = nullptr;
   int64_t ahead_lines = 0, ahead_inner = 0, ahead_outer = 0;
 };
@@ -136,7 +136,8 @@ struct Block {
   real* strips = nullptr;  // where some tiles' rows of A are copied to; null: likewise
   // R rows of A can be read also where fewer are left; C is asked for before it is needed.
   bool readable = false, prefetch_c = false;
-  // From a row of A to the next, or from a k to one whose turn comes later. 0: A is not asked for.
+  // From a row of A to the next, or where A is transposed from its numbers to others whose turn
+  // comes later. 0: A is not asked for.
   int64_t ahead = 0;
   Epilogue finish = {};  // its activation and residual
 };
@@ -286,8 +287,9 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
   const bool tall = a.col_stride != 1;
   // Where each k of A is in another page, tiles would wait for it again and again.
   const bool apart = a.row_stride == 1 && bytes_of(a.col_stride) >= 4096 && N > 4 * kWidth;
-  // Asked for meanwhile: all of the next block, the lines beside those of a tile, or the next rows.
-  const int64_t next = steps < kDepth ? steps * a.col_stride : tall ? 16 : a.row_stride;
+  // Asked for meanwhile: the next block, the lines beside those of a tile, or the next rows.
+  const int64_t line = 64 / bytes_of(1);
+  const int64_t next = steps < kDepth ? steps * a.col_stride : tall ? line : a.row_stride;
   // Beside each other in memory, eight rows of A fill half a cache line, six of them may need two.
   const int64_t most = tall && N > 8 * kWidth ? std::min(kMaxVectors, 3) : kMaxVectors;
   const int64_t panel = std::min(K, steps) * ceil_div(N, kWidth) * kWidth;
@@ -308,7 +310,7 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
                     .rows = std::min(kTallRows, M - i),
                     .cols = cols,
                     .panels = panels,
-                    .strips = apart && panels > 1 ? scratch.data + room : nullptr,
+                    .strips = apart ? scratch.data + room : nullptr,
                     .prefetch_c = large && (k0 > 0 || depth < 64),
                     .ahead = apart ? 0 : next};
         if (b.col_stride == 1 && cols == panels * width) {
@@ -345,9 +347,10 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
   while (across % 2 == 0 && M >= 2 * down * 96 && across * M > 2 * down * N) across /= 2, down *= 2;
   const int64_t rows = ceil_div(ceil_div(M, down), 24) * 24;
   const int64_t cols = ceil_div(ceil_div(N, across), kWidth) * kWidth;
-  // A transposed A of few columns of C is waited for most of the time. So blocks are so small that
-  // all of the next one can be asked for meanwhile.
-  const bool waits = a.col_stride != 1 && M >= 64 && N <= 8 * kWidth && K > 8 * kDepth;
+  // For few columns of C a transposed A is waited for most of the time. So blocks are so small that
+  // most of the next one can be asked for meanwhile.
+  const bool waits = a.col_stride != 1 && bytes_of(a.col_stride) < 4096 && M >= 64 &&
+                     N <= 8 * kWidth && K > 8 * kDepth;
   Cost* const cost = std::exchange(running_cost, nullptr);  // an activation would count itself
   parallel_for(down * across, 1, [&](int64_t begin, int64_t end) {
     for (; begin < end; ++begin) {

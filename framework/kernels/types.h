@@ -33,7 +33,8 @@ struct Broadcast {
   }
 };
 
-// A matrix read in place: element (i, j) is data[i * row_stride + j * col_stride].
+// A matrix read in place: element (i, j) is data[i * row_stride + j * col_stride]. One of the two
+// is 1 for the right factor of a product.
 struct Matrix {
   const real* data;
   int64_t rows, cols, row_stride, col_stride;

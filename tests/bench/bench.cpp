@@ -58,6 +58,9 @@ void run() {
     fmt::print("{:.3f}\n", bench::training_memory(asked("FILTER")));
     return;
   }
+  if (switched_on("SAVE") && !asked("PYTHON").empty()) {
+    throw UsageError("SAVE keeps lines of the system's PyTorch: leave it or PYTHON out");
+  }
   if (part == "steady") return bench::steady();
   if (!part.empty() && !parts.count(part)) {
     throw UsageError(fmt::format("BENCH={}: there are {}", part, joined(order)));

@@ -34,7 +34,7 @@ constexpr const char* kScript = "tests/bench/peers/torch_peer.py";
   std::vector<char*> pointers;
   for (std::string& word : words) pointers.push_back(word.data());
   pointers.push_back(nullptr);
-  execv(words[0].c_str(), pointers.data());
+  execvp(words[0].c_str(), pointers.data());
   _exit(127);
 }
 
@@ -69,7 +69,8 @@ Torch::~Torch() {
 
 std::string Torch::answer() {
   char text[256];
-  ENSURE(std::fgets(text, sizeof text, from_), "torch: {} {} gives no answer", python(), kScript);
+  ENSURE(std::fgets(text, sizeof text, from_),
+         "torch: {} {} gives no answer; is there a PyTorch for it?", python(), kScript);
   return std::string(text, std::strcspn(text, "\n"));
 }
 

@@ -77,7 +77,7 @@ inline std::string roofline(const std::string& title, const Machine& m,
                         const std::string& name) {
     const double ridge = flops / bandwidth, start = std::max(left, std::pow(10, y.low) / bandwidth);
     line(start, start * bandwidth, ridge, flops, colour, "");
-    const double middle = std::sqrt(start * ridge);
+    const double middle = std::pow(start, 0.25) * std::pow(ridge, 0.75);  // where no rung is
     const double slope =
         -180 / 3.14159265 *
         std::atan2(y.place(start * bandwidth) - y.place(flops), x.place(ridge) - x.place(start));

@@ -43,7 +43,7 @@ struct Scores {
   void fetch_next(int64_t r, std::initializer_list<Matrix> all) const {
     for (const auto& [x, length, width, stride, step] : all) {
       const int64_t at = r * stride + (h + 1 < a.heads ? width : a.queries * stride - h * width);
-      for (int64_t c = 0; c < width; c += 64 / bytes_of(1)) __builtin_prefetch(x + at + c);
+      for (int64_t c = 0; c < width; c += kLine) __builtin_prefetch(x + at + c);
     }
   }
 };

@@ -187,8 +187,8 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
           const int64_t end = std::min(w.out_h, begin + band);
           const Frame frame = frame_of(map, begin, end);
           const int64_t pitch = (frame.right - frame.left) * c.in, frame_size = frame.reals(c.in);
-          const Scratch all(here * frame_size + kBehind);
-          real* const frames = all.data;
+          const Scratch room(here * frame_size + kBehind);
+          real* const frames = room.data;
           std::fill_n(frames + here * frame_size, kBehind, real(0));
           gy_at.clear(), x_at.clear();
           for (int64_t m = 0; m < here; ++m) {

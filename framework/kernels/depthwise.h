@@ -105,7 +105,7 @@ struct Ahead {
   Ahead(const real* first, int64_t reals, const real* stop)
       : at(first), end(std::min(first + reals, stop)) {}
   [[gnu::always_inline]] void fetch(int64_t lines) {
-    for (; lines > 0 && at < end; --lines, at += 64 / sizeof(real)) __builtin_prefetch(at, 0, 2);
+    for (; lines > 0 && at < end; --lines, at += kLine) __builtin_prefetch(at, 0, 2);
   }
 };
 

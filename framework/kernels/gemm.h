@@ -276,6 +276,7 @@ static void pack(const Matrix& b, const real* from, int64_t depth, int64_t cols,
 
 // ---- The product --------------------------------------------------------------------------------
 
+inline constexpr int64_t kPage = 4096;     // bytes
 inline constexpr int64_t kDepth = 512;     // steps of k in a block
 inline constexpr int64_t kTallRows = 528;  // rows of A that share a panel; a multiple of all tiles
 
@@ -286,10 +287,9 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   const bool tall = a.col_stride != 1;
   // Where each k of A is in another page, tiles would wait for it again and again.
-  const bool apart = a.row_stride == 1 && bytes_of(a.col_stride) >= 4096 && N > 4 * kWidth;
+  const bool apart = a.row_stride == 1 && bytes_of(a.col_stride) >= kPage && N > 4 * kWidth;
   // Asked for meanwhile: the next block, the lines beside those of a tile, or the next rows.
-  const int64_t line = 64 / bytes_of(1);
-  const int64_t next = steps < kDepth ? steps * a.col_stride : tall ? line : a.row_stride;
+  const int64_t next = steps < kDepth ? steps * a.col_stride : tall ? kLine : a.row_stride;
   // Beside each other in memory, eight rows of A fill half a cache line, six of them may need two.
   const int64_t most = tall && N > 8 * kWidth ? std::min(kMaxVectors, 3) : kMaxVectors;
   const int64_t panel = std::min(K, steps) * ceil_div(N, kWidth) * kWidth;
@@ -349,7 +349,7 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
   const int64_t cols = ceil_div(ceil_div(N, across), kWidth) * kWidth;
   // For few columns of C a transposed A is waited for most of the time. So blocks are so small that
   // most of the next one can be asked for meanwhile.
-  const bool waits = a.col_stride != 1 && bytes_of(a.col_stride) < 4096 && M >= 64 &&
+  const bool waits = a.col_stride != 1 && bytes_of(a.col_stride) < kPage && M >= 64 &&
                      N <= 8 * kWidth && K > 8 * kDepth;
   Cost* const cost = std::exchange(running_cost, nullptr);  // an activation would count itself
   parallel_for(down * across, 1, [&](int64_t begin, int64_t end) {

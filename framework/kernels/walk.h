@@ -23,6 +23,7 @@ static constexpr int64_t row_grain(int64_t n) {
   return std::max<int64_t>(1, kGrain / std::max<int64_t>(n, 1));
 }
 static constexpr int64_t bytes_of(int64_t reals) { return reals * int64_t(sizeof(real)); }
+inline constexpr int64_t kLine = 64 / bytes_of(1);  // numbers in a line of the caches
 
 // Memory for one piece of work, from the allocator that keeps it.
 struct Scratch {

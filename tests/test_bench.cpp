@@ -149,7 +149,7 @@ TEST_CASE("bench: what cannot be measured is said, with exit code 2") {
            {"BENCH=gem",
             "error: BENCH=gem: there are limits, gemm, conv, rows, train, models, graph\n"},
            {"BENCH=gemm FILTER=cube", "error: FILTER=cube: no line has this in its name\n"},
-           {"SAVE=1 PYTHON=python3",
+           {"SAVE=1 PYTHON=python3 FILTER=cube",
             "error: SAVE keeps lines of the system's PyTorch: leave it or PYTHON out\n"},
            {"THREADS=0", "error: THREADS=0: must be a whole number from 1 to "},
            {"THREADS=two", "error: THREADS=two: must be a whole number from 1 to "},

@@ -3,8 +3,11 @@
 
 #include <atomic>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
+#include <fstream>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -66,6 +69,23 @@ TEST_CASE("a freed block serves the next request of its class", "[memory]") {
   void* second = memory::allocate(99000);
   CHECK(second == first);
   memory::release(second, 99000);
+}
+
+TEST_CASE("large pages are asked for where much is needed", "[memory]") {
+  if (!kCache) return;
+  constexpr size_t kBytes = 65 << 20;  // not in the first arena
+  void* block = memory::allocate(kBytes);
+  std::ifstream maps("/proc/self/smaps");
+  const auto address = reinterpret_cast<uintptr_t>(block);
+  bool inside = false, asked = false;
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t from = 0, to = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2)
+      inside = from <= address && address < to;
+    if (inside && line.starts_with("VmFlags:")) asked = line.find(" hg") != std::string::npos;
+  }
+  CHECK(asked);
+  memory::release(block, kBytes);
 }
 
 TEST_CASE("a repeated pattern asks the system for nothing more", "[memory]") {

@@ -1,7 +1,7 @@
 // Tests of framework/nn/module: names, training mode, freezing, copies.
 #include "autograd/node.h"
+#include "io/weights.h"
 #include "nn/layers.h"
-#include "nn/module.h"
 #include "support/catch.h"
 
 using namespace kindling;

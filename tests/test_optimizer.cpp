@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/memory.h"
+#include "io/weights.h"
 #include "nn/layers.h"
 #include "optim/optimizer.h"
 #include "support/catch.h"

@@ -4,7 +4,7 @@
 
 #include <variant>
 
-#include "nn/module.h"
+#include "io/weights.h"
 
 namespace kindling {
 

@@ -38,14 +38,6 @@ struct Scores {
   int64_t key() const { return (b * a.keys + j) * a.stride + h * a.width; }
   Matrix queries(const real* x, int64_t ld) const { return {x + query(ld), rows, a.width, ld, 1}; }
   Matrix keys(const real* x) const { return {x + key(), cols, a.width, a.stride, 1}; }
-  // Asks for row r of these matrices of the next head while this one is worked on: its rows are too
-  // short for the processor to see where they go on.
-  void fetch_next(int64_t r, std::initializer_list<Matrix> all) const {
-    for (const auto& [x, length, width, stride, step] : all) {
-      const int64_t at = r * stride + (h + 1 < a.heads ? width : a.queries * stride - h * width);
-      for (int64_t c = 0; c < width; c += kLine) __builtin_prefetch(x + at + c);
-    }
-  }
 };
 
 // What becomes of the products q k in row r of a block.
@@ -88,7 +80,7 @@ static void scale_row(int64_t n, real factor, real* x) {
 
 // C (+)= A B
 static void multiply(const Matrix& a, const Matrix& b, real* c, int64_t ldc, bool accumulate) {
-  if (b.cols > 0) piece(a, b, c, ldc, {.accumulate = accumulate}, false);
+  if (b.cols > 0) piece(a, b, c, ldc, {.accumulate = accumulate});
 }
 
 // x, a row of q k, becomes e^(score - largest), with `largest` and `sum` over all blocks of the row
@@ -143,7 +135,6 @@ static void attention(const Attention& a, const real* q, const real* k, const re
       const Matrix queries = s.queries(q, a.stride), keys = s.keys(k), values = s.keys(v);
       multiply(queries, keys.t(), x, step, false);
       for (int64_t r = 0; r < s.rows; ++r) {
-        if (s.j == 0) s.fetch_next(r, {queries, keys, values});
         const real shrink = exponentials(Row(s, r), s.cols, x + r * step, largest + r, sum + r);
         if (shrink != 1) scale_row(a.width, shrink, to + r * D);
       }
@@ -192,7 +183,6 @@ static void attention_gradient(const Attention& a, const real* q, const real* k,
         multiply(queries, keys.t(), x, step, false);
         multiply(gys, values.t(), g, step, false);
         for (int64_t r = 0; r < s.rows; ++r) {
-          if (s.j == from) s.fetch_next(r, {queries, keys, values, ys, gys});
           const double dot = sum_of(0, a.width, [=](Sum& sum, int64_t c, auto some) {
             sum.add(some.load(ys.data + r * D + c) * some.load(gys.data + r * D + c));
           });

@@ -114,8 +114,7 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
                         .rows = phase.cols,
                         .cols = cols,
                         .panels = panels,
-                        .readable = true,
-                        .prefetch_c = total < 64};
+                        .readable = true};
             for (int64_t r = begin; r < std::min(end, phase.rows); ++r) {
               const int64_t pixel = (phase.y + r * c.spread_h) * c.target_w + phase.x;
               block.tile.a.data = image + (r * c.step_h - frame.top) * pitch + g * depth;

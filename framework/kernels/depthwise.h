@@ -186,16 +186,13 @@ static void depthwise(const Convolution& shape, const Correlation& c, const real
         const int64_t last = std::min(C, first + kGroup * kWidth);
         for (const Region& region : parts) {
           const Cut cut(c, region, begin);
-          // Blocks lie along a row, in narrow regions along a column.
-          const bool narrow = cut.x.pixels < 4;
-          const Cut::Side &line = narrow ? cut.x : cut.y, &along = narrow ? cut.y : cut.x;
           const auto make = [&](auto R, auto K) {
-            for (int64_t l = 0; l < line.pixels; ++l) {
-              for_blocks(along.pixels, [&](auto P, int64_t p) {
-                const real* from = image + cut.source + l * line.source + p * along.source;
-                real* to = result + cut.target + l * line.target + p * along.target;
+            for (int64_t r = 0; r < cut.y.pixels; ++r) {
+              for_blocks(cut.x.pixels, [&](auto P, int64_t p) {
+                const real* from = image + cut.source + r * cut.y.source + p * cut.x.source;
+                real* to = result + cut.target + r * cut.y.target + p * cut.x.target;
                 const auto block = [&](auto V, int64_t j, auto part) {
-                  stencil<R, K, P, V>(part, region, along, from + j, weights.data + j * taps,
+                  stencil<R, K, P, V>(part, region, cut.x, from + j, weights.data + j * taps,
                                       taps * kWidth, bias ? bias + j : nullptr, to + j, stream);
                   ahead.fetch(P * V * c.step_h * c.step_w);
                 };

@@ -190,7 +190,7 @@ static void input_gradient_of_few(const Convolution& c, const real* gy, const re
       for (int64_t begin = 0; begin < w.out_h; begin += band) {
         const int64_t rows = std::min(band, w.out_h - begin);
         piece({gy + (n * w.out_h + begin) * w.out_w * c.out, rows * w.out_w, c.out, c.out, 1},
-              {weight, c.out, K, K, 1}, products.data, K, {}, false);
+              {weight, c.out, K, K, 1}, products.data, K, {});
         // Pixels whose windows overlap have their turns long after each other: to read a part of
         // what was only just written takes long.
         for (int64_t s = 0; s < w.kernel_w; ++s) {

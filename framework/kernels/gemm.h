@@ -134,8 +134,7 @@ struct Block {
   int64_t rows = 0, cols = 0, panels = 0;
   real* packed = nullptr;  // where B's panels are copied to; null: B is read where it lies
   real* strips = nullptr;  // where some tiles' rows of A are copied to; null: likewise
-  // R rows of A can be read also where fewer are left; C is asked for before it is needed.
-  bool readable = false, prefetch_c = false;
+  bool readable = false;   // R rows of A can be read also where fewer are left
   // From a row of A to the next, or where A is transposed from its numbers to others whose turn
   // comes later. 0: A is not asked for.
   int64_t ahead = 0;
@@ -193,10 +192,6 @@ template <int V> static void run(const Block& block) {
       } else if (block.ahead && t.a.step == 1 && p == 0) {
         t.ahead = t.a.data + R * block.ahead;
         t.ahead_lines = R, t.ahead_inner = block.ahead, t.ahead_outer = 16;
-      }
-      const real* row = t.c.data;
-      for (int64_t r = 0; r < R && block.prefetch_c; ++r, row += t.c.stride) {
-        for (int v = 0; v < V; ++v) __builtin_prefetch(row + v * kWidth, 1);
       }
       t.last = p == block.panels - 1 ? last : kWidth;
       if (t.rows == R || (block.readable && t.rows > kFew)) {
@@ -280,10 +275,9 @@ inline constexpr int64_t kPage = 4096;     // bytes
 inline constexpr int64_t kDepth = 512;     // steps of k in a block
 inline constexpr int64_t kTallRows = 528;  // rows of A that share a panel; a multiple of all tiles
 
-// The rows and columns of C that one thread computes, with `steps` of k in a block. `large`: C is
-// not in the caches.
+// The rows and columns of C that one thread computes, with `steps` of k in a block.
 static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue,
-                  bool large, int64_t steps = kDepth) {
+                  int64_t steps = kDepth) {
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   const bool tall = a.col_stride != 1;
   // Where each k of A is in another page, tiles would wait for it again and again.
@@ -311,7 +305,6 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
                     .cols = cols,
                     .panels = panels,
                     .strips = apart ? scratch.data + room : nullptr,
-                    .prefetch_c = large && (k0 > 0 || depth < 64),
                     .ahead = apart ? 0 : next};
         if (b.col_stride == 1 && cols == panels * width) {
           block.tile.b = {from, b.row_stride, width};
@@ -361,7 +354,7 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
       if (here.residual) here.residual += i * here.residual_stride + j;
       piece({a.data + i * a.row_stride, std::min(rows, M - i), K, a.row_stride, a.col_stride},
             {b.data + j * b.col_stride, K, std::min(cols, N - j), b.row_stride, b.col_stride},
-            c + i * ldc + j, ldc, here, M * N > 1 << 18, waits ? 96 : kDepth);
+            c + i * ldc + j, ldc, here, waits ? 96 : kDepth);
     }
   });
   running_cost = cost;

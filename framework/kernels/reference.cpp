@@ -104,9 +104,9 @@ double value(Binary f, double a, double b) {
   return NAN;
 }
 
-double slope_a(Binary f, double a, double b) {
+static double slope_a(Binary f, double a, double b) {
   switch (f) {
-    case Binary::add: return 1;
+    case Binary::add:
     case Binary::sub: return 1;
     case Binary::mul: return b;
     case Binary::div: return 1 / b;
@@ -118,7 +118,7 @@ double slope_a(Binary f, double a, double b) {
   }
 }
 
-double slope_b(Binary f, double a, double b) {
+static double slope_b(Binary f, double a, double b) {
   switch (f) {
     case Binary::add: return 1;
     case Binary::sub: return -1;
@@ -146,19 +146,11 @@ void binary(Binary f, const Broadcast& walk, const real* a, const real* b, real*
   }
 }
 
-void binary_gradient_a(Binary f, const Broadcast& walk, const real* gy, const real* a,
-                       const real* b, real* g) {
+void binary_gradient(Binary f, bool by_b, const Broadcast& walk, const real* gy, const real* a,
+                     const real* b, real* g) {
   for (int64_t i = 0; i < walk.elements; ++i) {
-    g[i] = real(double(gy[i]) *
-                slope_a(f, a[offset(walk, walk.a_strides, i)], b[offset(walk, walk.b_strides, i)]));
-  }
-}
-
-void binary_gradient_b(Binary f, const Broadcast& walk, const real* gy, const real* a,
-                       const real* b, real* g) {
-  for (int64_t i = 0; i < walk.elements; ++i) {
-    g[i] = real(double(gy[i]) *
-                slope_b(f, a[offset(walk, walk.a_strides, i)], b[offset(walk, walk.b_strides, i)]));
+    g[i] = real(double(gy[i]) * (by_b ? slope_b : slope_a)(f, a[offset(walk, walk.a_strides, i)],
+                                                           b[offset(walk, walk.b_strides, i)]));
   }
 }
 

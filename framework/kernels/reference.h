@@ -18,16 +18,12 @@ namespace kindling::reference {
 double value(Unary f, double x, double p, double q);
 double slope(Unary f, double x, double p, double q);
 double value(Binary f, double a, double b);
-double slope_a(Binary f, double a, double b);
-double slope_b(Binary f, double a, double b);
 
 void unary(Unary f, int64_t n, const real* x, real* y, real p, real q);
 void unary_gradient(Unary f, int64_t n, const real* gy, const real* x, real* gx, real p, real q);
 void binary(Binary f, const Broadcast& walk, const real* a, const real* b, real* y);
-void binary_gradient_a(Binary f, const Broadcast& walk, const real* gy, const real* a,
-                       const real* b, real* g);
-void binary_gradient_b(Binary f, const Broadcast& walk, const real* gy, const real* a,
-                       const real* b, real* g);
+void binary_gradient(Binary f, bool by_b, const Broadcast& walk, const real* gy, const real* a,
+                     const real* b, real* g);  // g = gy df/da, or df/db
 
 // ---- Other loops over elements ------------------------------------------------------------------
 

@@ -153,8 +153,6 @@ template <class F> [[gnu::always_inline]] static inline Vec each(Vec x, const F&
   return Vec(_mm512_maskz_sqrt_ps(__mmask16(-1), __m512(x)));
 #elif defined(__AVX2__)
   return Vec(_mm256_sqrt_ps(__m256(x)));
-#elif defined(__SSE2__) && !defined(KINDLING_DOUBLE)
-  return Vec(_mm_sqrt_ps(__m128(x)));
 #else
   return each(x, [](real v) { return std::sqrt(v); });
 #endif

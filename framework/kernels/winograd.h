@@ -140,7 +140,7 @@ static void winograd(const Convolution& shape, const Correlation& c, const real*
       for (int64_t p = 0; p < 16; ++p) {
         piece({v.data + p * v_step, count, depth, depth, 1},
               {packed.data + p * depth * wide, depth, columns, wide, 1}, m.data + p * m_step,
-              columns, {}, false);
+              columns, {});
       }
       for (int64_t t = 0; t < count; ++t) {
         const int64_t y = to.y(start + t), x = to.x(start + t);
@@ -186,7 +186,7 @@ static void winograd_weight_gradient(const Convolution& shape, const real* gy, c
     parallel_for(16, 1, [&](int64_t p, int64_t end) {
       for (; p < end; ++p) {
         piece({m.data + p * m_step, out, count, 1, out}, {v.data + p * v_step, count, in, in, 1},
-              sums.data + p * out * in, in, {.accumulate = true}, false);
+              sums.data + p * out * in, in, {.accumulate = true});
       }
     });
   }

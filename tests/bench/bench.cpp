@@ -9,6 +9,7 @@
 //   BENCH=steady                              trains, for a trace of what it asks of the system
 // Prints lines of the columns in report.h, comments begin with #. Page: docs/contributing.md
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -82,9 +83,18 @@ void run() {
   if (switched_on("SAVE")) save(all.quiet());
 }
 
+// Large pages also for what other libraries allocate, as ours has them: this is read when a process
+// starts.
+void ask_for_large_pages(char** arguments) {
+  if (!asked("GLIBC_TUNABLES").empty()) return;
+  setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 1);
+  execv("/proc/self/exe", arguments);
+}
+
 }  // namespace
 
-int main() {
+int main(int, char** arguments) {
+  if (switched_on("PEERS")) ask_for_large_pages(arguments);
   try {
     run();
     return 0;

@@ -23,6 +23,7 @@ constexpr const char* kScript = "tests/bench/peers/torch_peer.py";
   setenv("PYTHONDONTWRITEBYTECODE", "1", 1);
   // Debian's OpenBLAS on OpenMP, if it is there, since the other one ignores the number of threads.
   setenv("LD_LIBRARY_PATH", "/usr/lib/x86_64-linux-gnu/openblas-openmp", 1);
+  unsetenv("GLIBC_TUNABLES");
   if (keep) {
     setenv("MALLOC_MMAP_THRESHOLD_", "4294967296", 1);
     setenv("MALLOC_TRIM_THRESHOLD_", "17179869184", 1);

@@ -85,10 +85,11 @@ constexpr Model kModels[] = {
 double memory_of(const std::string& model) {
   const auto self = std::filesystem::read_symlink("/proc/self/exe").string();
   unpin();  // it chooses its processors as this one did
-  FILE* pipe = popen(fmt::format("BENCH=memory FILTER={} THREADS={} ISA={} SAVE= '{}'", model,
-                                 threads(), isa(), self)
-                         .c_str(),
-                     "r");
+  FILE* pipe = popen(
+      fmt::format("BENCH=memory PEERS= GLIBC_TUNABLES= FILTER={} THREADS={} ISA={} SAVE= '{}'",
+                  model, threads(), isa(), self)
+          .c_str(),
+      "r");
   double mib = kNone;
   if (!pipe || std::fscanf(pipe, "%lf", &mib) != 1) mib = kNone;
   if (pipe) pclose(pipe);

@@ -7,7 +7,8 @@ using namespace kindling;
 namespace {
 
 // A sum of K products of numbers up to 2, rounded each time, against the same sum in double: the
-// error grows as sqrt(K) and stays below 2e-6 of the largest element for K up to 4200.
+// error grows as sqrt(K) and stays below 2e-6 of the largest element for K up to 4200, and for the
+// longer ones here, which are sums of eight.
 constexpr double kTolerance = 2e-6;
 
 // A matrix inside a larger one, by rows or by columns, NaN in between.
@@ -97,6 +98,8 @@ TEST_CASE("products of several blocks equal their twin", "[kernels][gemm]") {
                                                    {1037, 90, 65},
                                                    {1070, 200, 530},
                                                    {70, 30, 4200},
+                                                   {37, 21, 8200},
+                                                   {5, 31, 8192},
                                                    {1, 1000, 1},
                                                    {1000, 1, 100}}) {
       INFO("M " << M << " N " << N << " K " << K);
@@ -150,6 +153,13 @@ TEST_CASE("products have the same bits for any number of threads", "[kernels][ge
         return c;
       }));
     }
+    // A small result of long sums: parts of these are shared out.
+    CHECK(same_for_any_threads([&] {
+      const Operand a(27, 9000, true, 13), b(9000, 30, false, 14);
+      Guarded c(27 * 30);
+      k.gemm(a.view, b.view, c.data(), 30, {});
+      return c;
+    }));
     // Pieces of the columns must not cut the sum in other places than all of them would.
     CHECK(same_for_any_threads([&] {
       const Operand a(100, 5000, true, 11), b(5000, 200, false, 12);

@@ -280,8 +280,10 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
                   int64_t steps = kDepth) {
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   const bool tall = a.col_stride != 1;
-  // Where each k of A is in another page, tiles would wait for it again and again.
-  const bool apart = a.row_stride == 1 && bytes_of(a.col_stride) >= kPage && N > 4 * kWidth;
+  // Where each k of A is in another page, tiles would wait for it again and again; for many columns
+  // a copy costs little.
+  const bool apart =
+      a.row_stride == 1 && N > 4 * kWidth && (bytes_of(a.col_stride) >= kPage || N >= 128 * kWidth);
   // Asked for meanwhile: the next block, the lines beside those of a tile, or the next rows.
   const int64_t next = steps < kDepth ? steps * a.col_stride : tall ? kLine : a.row_stride;
   // Beside each other in memory, eight rows of A fill half a cache line, six of them may need two.
@@ -330,6 +332,31 @@ static int64_t cut(int64_t n, int64_t size, int64_t least) {
   return n;
 }
 
+// For a C so small that no other cut would give a second thread work: parts of K, which depend on
+// nothing but the sizes, each with a sum of its own.
+static void gemm_in_parts(const Matrix& a, const Matrix& b, real* c, int64_t ldc, Epilogue epilogue,
+                          int64_t steps) {
+  const int64_t M = a.rows, N = b.cols, K = a.cols, size = ceil_div(K, 8);
+  const Scratch sums(8 * M * N);
+  parallel_for(8, 1, [&](int64_t p, int64_t end) {
+    for (; p < end; ++p) {
+      const int64_t k = p * size, depth = std::min(size, K - k);
+      piece({a.data + k * a.col_stride, M, depth, a.row_stride, a.col_stride},
+            {b.data + k * b.row_stride, depth, N, b.row_stride, b.col_stride},
+            sums.data + p * M * N, N, {}, steps);
+    }
+  });
+  sum_parts(8, M * N, sums.data, sums.data);
+  for (int64_t r = 0; r < M; ++r) {
+    for_vectors(0, N, [&, to = c + r * ldc](int64_t j, auto part) {
+      const Vec sum = part.load(sums.data + r * N + j);
+      part.store(to + j, epilogue.accumulate ? sum + part.load(to + j) : sum);
+    });
+  }
+  epilogue.accumulate = true;
+  piece({a.data, M, 0, 0, 1}, {b.data, 0, N, 0, 1}, c, ldc, epilogue);  // the rest of it
+}
+
 static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue) {
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   count_cost(2 * M * N * K, bytes_of(M * K + K * N + M * N));
@@ -344,8 +371,11 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
   // most of the next one can be asked for meanwhile.
   const bool waits = a.col_stride != 1 && bytes_of(a.col_stride) < kPage && M >= 64 &&
                      N <= 8 * kWidth && K > 8 * kDepth;
+  const int64_t steps = waits ? 96 : kDepth;
   Cost* const cost = std::exchange(running_cost, nullptr);  // an activation would count itself
-  parallel_for(down * across, 1, [&](int64_t begin, int64_t end) {
+  const bool in_parts = M < 2 * 96 && N < 2 * 4 * kWidth && K >= 1 << 13;
+  if (in_parts) gemm_in_parts(a, b, c, ldc, epilogue, steps);
+  parallel_for(in_parts ? 0 : down * across, 1, [&](int64_t begin, int64_t end) {
     for (; begin < end; ++begin) {
       const int64_t i = begin / across * rows, j = begin % across * cols;
       if (i >= M || j >= N) continue;
@@ -354,7 +384,7 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
       if (here.residual) here.residual += i * here.residual_stride + j;
       piece({a.data + i * a.row_stride, std::min(rows, M - i), K, a.row_stride, a.col_stride},
             {b.data + j * b.col_stride, K, std::min(cols, N - j), b.row_stride, b.col_stride},
-            c + i * ldc + j, ldc, here, waits ? 96 : kDepth);
+            c + i * ldc + j, ldc, here, steps);
     }
   });
   running_cost = cost;

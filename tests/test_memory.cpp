@@ -73,19 +73,26 @@ TEST_CASE("a freed block serves the next request of its class", "[memory]") {
 
 TEST_CASE("large pages are asked for where much is needed", "[memory]") {
   if (!kCache) return;
-  constexpr size_t kBytes = 65 << 20;  // not in the first arena
-  void* block = memory::allocate(kBytes);
-  std::ifstream maps("/proc/self/smaps");
-  const auto address = reinterpret_cast<uintptr_t>(block);
-  bool inside = false, asked = false;
-  for (std::string line; std::getline(maps, line);) {
-    uintptr_t from = 0, to = 0;
-    if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2)
-      inside = from <= address && address < to;
-    if (inside && line.starts_with("VmFlags:")) asked = line.find(" hg") != std::string::npos;
-  }
-  CHECK(asked);
-  memory::release(block, kBytes);
+  const auto asked = [](const void* block) {
+    std::ifstream maps("/proc/self/smaps");
+    const auto address = reinterpret_cast<uintptr_t>(block);
+    bool inside = false;
+    for (std::string line; std::getline(maps, line);) {
+      uintptr_t from = 0, to = 0;
+      if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2) {
+        inside = from <= address && address < to;
+      }
+      if (inside && line.starts_with("VmFlags:")) return line.find(" hg") != std::string::npos;
+    }
+    return false;
+  };
+  void* large = memory::allocate(4 << 20);
+  CHECK(asked(large));
+  memory::release(large, 4 << 20);
+  std::vector<void*> blocks;  // more than the first arena has
+  for (int i = 0; i < 9; ++i) blocks.push_back(memory::allocate(2 << 20));
+  CHECK(asked(blocks.back()));
+  for (void* block : blocks) memory::release(block, 2 << 20);
 }
 
 TEST_CASE("a repeated pattern asks the system for nothing more", "[memory]") {

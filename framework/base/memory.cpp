@@ -34,8 +34,9 @@ static_assert(class_size(class_of(1)) == 64 && class_size(class_of(65)) == 128);
 static_assert(class_size(class_of(2049)) == 2176 && class_size(class_of(4096)) == 4096);
 
 constexpr size_t kLargest = size_t{1} << 46;
-constexpr size_t kSmall = 4096, kSlab = size_t{1} << 16;  // small blocks are cut from slabs
-constexpr size_t kFirstArena = size_t{1} << 24, kArena = size_t{1} << 26;  // and all from arenas
+// Blocks up to kSmall are cut from slabs, and all below kLarge from arenas.
+constexpr size_t kSmall = 4096, kSlab = size_t{1} << 16, kLarge = size_t{1} << 22;
+constexpr size_t kFirstArena = size_t{1} << 24, kArena = size_t{1} << 26;
 
 struct Cache {
   std::mutex mutex;
@@ -53,17 +54,19 @@ static_assert(std::is_trivially_destructible_v<Cache>);
   return __libc_single_threaded ? std::unique_lock<std::mutex>() : std::unique_lock(cache.mutex);
 }
 
-// A part of the arena, or of a new one if it is too large; null if the system has no more. After
-// the first these have large pages, of 2 MiB as a rule, where the system has them: for the many
-// small ones of a large tensor the processor would have to look up again and again where they are.
-// A small program stays small.
+// A part of the arena, or of a new one if it is too large; a mapping of its own for a large block.
+// Null if the system has no more. All but the first arena ask for large pages, of 2 MiB as a rule,
+// where the system has them: for the many small ones of a large tensor the processor would have to
+// look up again and again where they are. A small program stays small.
 void* from_arena(size_t bytes) {
-  if (bytes > cache.arena_bytes) {
-    const size_t size = std::max(bytes, cache.held == 0 ? kFirstArena : kArena);
+  const bool large = bytes >= kLarge;
+  if (bytes > cache.arena_bytes || large) {
+    const bool first = cache.arena == nullptr && !large;
+    const size_t size = large ? bytes : first ? kFirstArena : kArena;
     void* arena = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (arena == MAP_FAILED) return nullptr;
-    if (size > kFirstArena) madvise(arena, size, MADV_HUGEPAGE);
-    if (size == bytes) return arena;
+    if (!first) madvise(arena, size, MADV_HUGEPAGE);
+    if (large) return arena;
     cache.arena = static_cast<char*>(arena), cache.arena_bytes = size;
   }
   cache.arena_bytes -= bytes;

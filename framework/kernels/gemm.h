@@ -8,7 +8,8 @@
 // row of tiles reads B where it lies and stores the panels as it goes.
 //
 // K is cut into blocks, always in the same places, and each element of C is summed by one thread in
-// order of k: so the bits do not depend on the threads, however they cut the rows and columns.
+// order of k, or where C is small and K long in eight parts: so the bits do not depend on the
+// threads, however they cut the rows and columns.
 #pragma once
 
 #include "kernels/walk.h"

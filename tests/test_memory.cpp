@@ -1,10 +1,14 @@
 // The allocator: alignment, reuse, blocks freed by other threads, statistics, poison.
 #include "base/memory.h"
 
+#include <sys/resource.h>
+
 #include <atomic>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <mutex>
 #include <string>
@@ -13,6 +17,7 @@
 
 #include "base/check.h"
 #include "support/catch.h"
+#include "support/skip.h"
 
 using namespace kindling;
 
@@ -25,8 +30,8 @@ constexpr bool kCache = false;
 constexpr bool kCache = true;
 #endif
 
-const std::vector<size_t> kByteCounts = {0,    1,    63,   64,    65,      1024,   1025,
-                                         4096, 4097, 9000, 65536, 1 << 20, 3000001};
+const std::vector<size_t> kByteCounts = {0,    1,    63,   64,   65,    1024,    1025,    2048,
+                                         2049, 4096, 4097, 9000, 65536, 1 << 20, 3000001, 4 << 20};
 
 struct Handle : Counted {
   explicit Handle(int& alive) : alive_(alive) { ++alive_; }
@@ -35,6 +40,23 @@ struct Handle : Counted {
  private:
   int& alive_;
 };
+
+bool large_pages_exist() { return std::filesystem::exists("/sys/kernel/mm/transparent_hugepage"); }
+
+// Whether such were asked for where the block lies.
+bool in_large_pages(const void* block) {
+  std::ifstream maps("/proc/self/smaps");
+  const auto address = reinterpret_cast<uintptr_t>(block);
+  bool inside = false;
+  for (std::string line; std::getline(maps, line);) {
+    uintptr_t from = 0, to = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2) {
+      inside = from <= address && address < to;
+    }
+    if (inside && line.starts_with("VmFlags:")) return line.find(" hg") != std::string::npos;
+  }
+  return false;
+}
 
 }  // namespace
 
@@ -63,7 +85,7 @@ TEST_CASE("a freed block serves the next request of its class", "[memory]") {
     CHECK(second == first);
     memory::release(second, bytes);
   }
-  // A size of the same class, 12.5 % smaller at most, takes it too.
+  // A size of the same class, 6 % smaller at most, takes it too.
   void* first = memory::allocate(100000);
   memory::release(first, 100000);
   void* second = memory::allocate(99000);
@@ -73,26 +95,39 @@ TEST_CASE("a freed block serves the next request of its class", "[memory]") {
 
 TEST_CASE("large pages are asked for where much is needed", "[memory]") {
   if (!kCache) return;
-  const auto asked = [](const void* block) {
-    std::ifstream maps("/proc/self/smaps");
-    const auto address = reinterpret_cast<uintptr_t>(block);
-    bool inside = false;
-    for (std::string line; std::getline(maps, line);) {
-      uintptr_t from = 0, to = 0;
-      if (std::sscanf(line.c_str(), "%lx-%lx ", &from, &to) == 2) {
-        inside = from <= address && address < to;
-      }
-      if (inside && line.starts_with("VmFlags:")) return line.find(" hg") != std::string::npos;
-    }
-    return false;
-  };
+  if (!large_pages_exist()) return skip("this system has no large pages");
   void* large = memory::allocate(4 << 20);
-  CHECK(asked(large));
+  CHECK(in_large_pages(large));
   memory::release(large, 4 << 20);
-  std::vector<void*> blocks;  // more than the first arena has
-  for (int i = 0; i < 9; ++i) blocks.push_back(memory::allocate(2 << 20));
-  CHECK(asked(blocks.back()));
+  std::vector<void*> blocks;  // more than the first arena has, and what others have left
+  for (int i = 0; i < 100; ++i) blocks.push_back(memory::allocate(2 << 20));
+  CHECK(in_large_pages(blocks.back()));
   for (void* block : blocks) memory::release(block, 2 << 20);
+}
+
+// Of a process of its own, which asks for nothing before.
+TEST_CASE("the first blocks of a process", "[.][first-blocks]") {
+  void* small = memory::allocate(100000);
+  CHECK(!in_large_pages(small));
+  memory::release(small, 100000);
+  // Where the system has no whole arena more, it may have enough for a block.
+  const rlimit least{100 << 20, RLIM_INFINITY};
+  REQUIRE(setrlimit(RLIMIT_AS, &least) == 0);
+  const int64_t before = memory::stats().live_bytes;
+  std::vector<void*> blocks;
+  CHECK_THROWS_AS(
+      [&] {
+        for (;;) blocks.push_back(memory::allocate(1 << 20));
+      }(),
+      Error);
+  CHECK(memory::stats().live_bytes - before > 40 << 20);
+  for (void* block : blocks) memory::release(block, 1 << 20);
+}
+
+TEST_CASE("a small program stays small, and gets the last blocks that there are", "[memory]") {
+  if (!kCache) return;
+  const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
+  CHECK(std::system(("'" + self + "' '[first-blocks]' > /dev/null 2>&1").c_str()) == 0);
 }
 
 TEST_CASE("a repeated pattern asks the system for nothing more", "[memory]") {

@@ -1,4 +1,4 @@
-// Tests of framework/nn/module: names, training mode, freezing, copies.
+// Tests of framework/nn/module: names, training mode, freezing; of io/weights: copies.
 #include "autograd/node.h"
 #include "io/weights.h"
 #include "nn/layers.h"

@@ -1,6 +1,7 @@
 // The caching allocator: a list of free blocks for each class of sizes. Page: docs/tensor.md
 #include "base/memory.h"
 
+#include <malloc.h>
 #include <sys/mman.h>
 
 #include <bit>
@@ -54,19 +55,23 @@ static_assert(std::is_trivially_destructible_v<Cache>);
   return __libc_single_threaded ? std::unique_lock<std::mutex>() : std::unique_lock(cache.mutex);
 }
 
-// A part of the arena, or of a new one if it is too large; a mapping of its own for a large block.
-// Null if the system has no more. All but the first arena ask for large pages, of 2 MiB as a rule,
-// where the system has them: for the many small ones of a large tensor the processor would have to
-// look up again and again where they are. A small program stays small.
+void* map(size_t bytes, bool large_pages) {
+  void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory == MAP_FAILED) return nullptr;
+  if (large_pages) madvise(memory, bytes, MADV_HUGEPAGE);  // a system without them has small ones
+  return memory;
+}
+
+// `bytes` of the arena, or of a new one where too little is left; a mapping of their own if they
+// are many, or if the system has no whole arena more. All but the first arena ask for large pages,
+// of 2 MiB as a rule: for the many small ones of a large tensor the processor would have to look up
+// again and again where they are. A small program stays small.
 void* from_arena(size_t bytes) {
-  const bool large = bytes >= kLarge;
-  if (bytes > cache.arena_bytes || large) {
-    const bool first = cache.arena == nullptr && !large;
-    const size_t size = large ? bytes : first ? kFirstArena : kArena;
-    void* arena = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (arena == MAP_FAILED) return nullptr;
-    if (!first) madvise(arena, size, MADV_HUGEPAGE);
-    if (large) return arena;
+  if (bytes >= kLarge) return map(bytes, true);
+  if (bytes > cache.arena_bytes) {
+    const size_t size = cache.arena == nullptr ? kFirstArena : kArena;
+    void* arena = map(size, size == kArena);
+    if (arena == nullptr) return map(bytes, false);
     cache.arena = static_cast<char*>(arena), cache.arena_bytes = size;
   }
   cache.arena_bytes -= bytes;
@@ -74,9 +79,10 @@ void* from_arena(size_t bytes) {
 }
 
 void* from_system(size_t bytes) {
-  void* memory = kCache && bytes <= kLargest ? from_arena(bytes) : nullptr;
-  ENSURE(memory != nullptr || (!kCache && posix_memalign(&memory, kAlignment, bytes) == 0),
-         "memory: the system has no {} bytes left. Try a smaller batch or model", bytes);
+  void* memory = nullptr;
+  if (bytes <= kLargest) memory = kCache ? from_arena(bytes) : memalign(kAlignment, bytes);
+  ENSURE(memory != nullptr, "memory: the system has no {} bytes left. Try a smaller batch or model",
+         bytes);
   cache.held += int64_t(bytes), ++cache.requests;
   return memory;
 }

@@ -19,7 +19,7 @@ void release(void* block, size_t bytes);
 struct Stats {
   int64_t live_bytes;       // asked for and not given back
   int64_t peak_bytes;       // the most live_bytes has been since reset_peak()
-  int64_t cached_bytes;     // held for reuse, and lost to rounding up
+  int64_t cached_bytes;     // taken and held for reuse, and lost to rounding up
   int64_t system_requests;  // times memory was taken that no block had had before
 };
 Stats stats();

@@ -122,7 +122,7 @@ template <int n> using Number = std::integral_constant<int, n>;
 // P pixels in a line of V vectors of channels, or of a part of one, with R x K taps, or as many as
 // the region has where R or K is 0.
 template <int R, int K, int P, int V, class Part>
-[[gnu::noinline]] static void stencil(Part part, const Region& region, const Cut::Side& line,
+[[gnu::noinline]] static void stencil(Part part, const Region& region, const Cut::Side& along,
                                       const real* from, const real* weights, int64_t vector,
                                       const real* bias, real* to, bool stream) {
   Vec sum[P][V];
@@ -141,13 +141,13 @@ template <int R, int K, int P, int V, class Part>
       for (int v = 0; v < V; ++v) {
         const Vec tap = load(w + v * vector);
 #pragma GCC unroll 8
-        for (int p = 0; p < P; ++p) sum[p][v] += part.load(x + p * line.source + v * kWidth) * tap;
+        for (int p = 0; p < P; ++p) sum[p][v] += part.load(x + p * along.source + v * kWidth) * tap;
       }
     }
   }
 #pragma GCC unroll 8
   for (int i = 0; i < P * V; ++i) {
-    real* place = to + i / V * line.target + i % V * kWidth;
+    real* place = to + i / V * along.target + i % V * kWidth;
     stream ? store_past_caches(place, sum[i / V][i % V]) : part.store(place, sum[i / V][i % V]);
   }
 }

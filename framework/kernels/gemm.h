@@ -3,7 +3,7 @@
 //
 // A tile of C, a few rows by a few vectors, stays in registers while k runs: each step loads one
 // row of a panel of B, as wide as the tile, and multiplies it by one number from each row of A.
-// A is read where it lies, unless each k would be in another page. B is copied into panels, so that
+// A is read where it lies, unless a copy pays. B is copied into panels, so that
 // its rows follow each other, unless it is small; if the columns fill whole registers, the first
 // row of tiles reads B where it lies and stores the panels as it goes.
 //
@@ -333,13 +333,16 @@ static int64_t cut(int64_t n, int64_t size, int64_t least) {
   return n;
 }
 
+inline constexpr int64_t kLeastRows = 96, kLeastCols = 4 * kWidth;  // of C in a piece
+inline constexpr int64_t kParts = 8;
+
 // For a C so small that no other cut would give a second thread work: parts of K, which depend on
 // nothing but the sizes, each with a sum of its own.
 static void gemm_in_parts(const Matrix& a, const Matrix& b, real* c, int64_t ldc, Epilogue epilogue,
                           int64_t steps) {
-  const int64_t M = a.rows, N = b.cols, K = a.cols, size = ceil_div(K, 8);
-  const Scratch sums(8 * M * N);
-  parallel_for(8, 1, [&](int64_t p, int64_t end) {
+  const int64_t M = a.rows, N = b.cols, K = a.cols, size = ceil_div(K, kParts);
+  const Scratch sums(kParts * M * N);
+  parallel_for(kParts, 1, [&](int64_t p, int64_t end) {
     for (; p < end; ++p) {
       const int64_t k = p * size, depth = std::min(size, K - k);
       piece({a.data + k * a.col_stride, M, depth, a.row_stride, a.col_stride},
@@ -347,11 +350,11 @@ static void gemm_in_parts(const Matrix& a, const Matrix& b, real* c, int64_t ldc
             sums.data + p * M * N, N, {}, steps);
     }
   });
-  sum_parts(8, M * N, sums.data, sums.data);
   for (int64_t r = 0; r < M; ++r) {
     for_vectors(0, N, [&, to = c + r * ldc](int64_t j, auto part) {
-      const Vec sum = part.load(sums.data + r * N + j);
-      part.store(to + j, epilogue.accumulate ? sum + part.load(to + j) : sum);
+      Vec sum = epilogue.accumulate ? part.load(to + j) : Vec{};
+      for (int64_t p = 0; p < kParts; ++p) sum += part.load(sums.data + (p * M + r) * N + j);
+      part.store(to + j, sum);
     });
   }
   epilogue.accumulate = true;
@@ -364,8 +367,9 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
   // Each piece packs its columns of B and reads its rows of A, which costs about as much a number.
   const int64_t threads = threads_here();
   const int64_t pieces = threads == 1 ? 1 : cut(4 * threads, M * N * K, 1 << 19);
-  int64_t across = cut(pieces, N, 4 * kWidth), down = cut(pieces / across, M, 96);
-  while (across % 2 == 0 && M >= 2 * down * 96 && across * M > 2 * down * N) across /= 2, down *= 2;
+  int64_t across = cut(pieces, N, kLeastCols), down = cut(pieces / across, M, kLeastRows);
+  while (across % 2 == 0 && M >= 2 * down * kLeastRows && across * M > 2 * down * N)
+    across /= 2, down *= 2;
   const int64_t rows = ceil_div(ceil_div(M, down), 24) * 24;
   const int64_t cols = ceil_div(ceil_div(N, across), kWidth) * kWidth;
   // For few columns of C a transposed A is waited for most of the time. So blocks are so small that
@@ -374,7 +378,8 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
                      N <= 8 * kWidth && K > 8 * kDepth;
   const int64_t steps = waits ? 96 : kDepth;
   Cost* const cost = std::exchange(running_cost, nullptr);  // an activation would count itself
-  const bool in_parts = M < 2 * 96 && N < 2 * 4 * kWidth && K >= 1 << 13;
+  const bool in_parts =
+      M < 2 * kLeastRows && N < 2 * kLeastCols && K >= 1 << 13 && M * N * K >= 1 << 20;
   if (in_parts) gemm_in_parts(a, b, c, ldc, epilogue, steps);
   parallel_for(in_parts ? 0 : down * across, 1, [&](int64_t begin, int64_t end) {
     for (; begin < end; ++begin) {

@@ -13,7 +13,7 @@ inline double gflops(const Rung& rung, Matrices& m, const Blocks& blocks = {}, b
   return p.flops() / 1e9 / median_seconds(3, 0.1, [&] { climb(rung, p, blocks, packs); });
 }
 
-// What a run will take: nearly all of it is the first rung, of which a few rows are timed here.
+// What a run will take: most of it is the first rung, of which a few rows are timed here.
 inline double seconds_of_the_slow_rungs(int64_t n, size_t rounds) {
   const OneThread one;
   Matrices few(std::max<int64_t>(1, n / 64), n, n);

@@ -3,7 +3,8 @@
 // Asked through the environment, or in the command line of make:
 //   BENCH=limits|gemm|conv|rows|train|models|graph   one part; all of them without it
 //   THREADS=1  FILTER=text in the name  ISA=avx2
-//   PEERS=1    takes turns with other libraries; PYTHON=path of one that has another PyTorch
+//   PEERS=1    takes turns with other libraries, in a process started once more, for large pages;
+//              PYTHON=path of one that has another PyTorch
 //   SAVE=1     puts the lines into tests/bench/results/<processor>.tsv
 //   BENCH_ROUNDS=9
 //   BENCH=steady                              trains, for a trace of what it asks of the system
@@ -83,19 +84,21 @@ void run() {
   if (switched_on("SAVE")) save(all.quiet());
 }
 
-// Large pages also for what other libraries allocate, as ours has them: this is read when a process
-// starts.
+// Large pages also for what other libraries take from malloc, as ours has them: glibc reads this
+// when a process starts, so it starts once more.
 void ask_for_large_pages(char** arguments) {
-  if (!asked("GLIBC_TUNABLES").empty()) return;
-  setenv("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1", 1);
+  const std::string wish = "glibc.malloc.hugetlb=1", set = asked("GLIBC_TUNABLES");
+  if (set.find(wish) != std::string::npos) return;
+  setenv("GLIBC_TUNABLES", (set.empty() ? wish : set + ":" + wish).c_str(), 1);
   execv("/proc/self/exe", arguments);
+  throw Error("bench: cannot start once more");
 }
 
 }  // namespace
 
 int main(int, char** arguments) {
-  if (switched_on("PEERS")) ask_for_large_pages(arguments);
   try {
+    if (switched_on("PEERS")) ask_for_large_pages(arguments);
     run();
     return 0;
   } catch (const UsageError& error) {

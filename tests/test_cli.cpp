@@ -32,6 +32,7 @@ struct Sample {
     cli.option("--shift", shift, "of the inputs", {-2, 2});
     cli.choice("--part", part, {"all", "first", "last"}, "run one part");
     cli.option("--shuffle", shuffle, "mix the labels");
+    cli.without("--graph");
   }
 
   bool parse(std::vector<const char*> words) {
@@ -122,10 +123,11 @@ TEST_CASE("cli: an unknown option is refused with the nearest name", "[cli]") {
   CHECK(usage_error({"--prof"}) == "unknown option '--prof'. Did you mean --profile? See --help");
   CHECK(usage_error({"--something-else"}) == "unknown option '--something-else'. See --help");
   CHECK(usage_error({"mnist"}) == "unknown option 'mnist'. See --help");
+  CHECK(usage_error({"--graph"}) == "unknown option '--graph'. See --help");  // taken away
   CHECK(usage_error({"--part", "lats"}) ==
-        "--part: 'lats' is none of all, first, last. Did you mean last?");
+        "--part: 'lats' is not one of all, first, last. Did you mean last?");
   CHECK(usage_error({"--data", "imagenet"}) ==
-        "--data: 'imagenet' is none of auto, mnist, digits.");
+        "--data: 'imagenet' is not one of auto, mnist, digits.");
 }
 
 TEST_CASE("cli: an option needs its value, and a flag takes none", "[cli]") {

@@ -113,8 +113,10 @@ TEST_CASE("large pages are asked for where much is needed", "[memory]") {
   for (void* block : blocks) memory::release(block, 2 << 20);
 }
 
-// Of a process of its own, which asks for nothing before.
+// Of a process of its own, which asks for nothing before. (Catch2 v2 runs hidden cases, too, where
+// the filter only leaves some out.)
 TEST_CASE("the first blocks of a process", "[.][first-blocks]") {
+  if (!std::getenv("KINDLING_FIRST_BLOCKS")) return;
   void* small = memory::allocate(100000);
   CHECK(!in_large_pages(small));
   memory::release(small, 100000);
@@ -134,7 +136,9 @@ TEST_CASE("the first blocks of a process", "[.][first-blocks]") {
 TEST_CASE("a small program stays small, and gets the last blocks that there are", "[memory]") {
   if (!kCache) return;
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
-  CHECK(std::system(("'" + self + "' '[first-blocks]' > /dev/null 2>&1").c_str()) == 0);
+  CHECK(std::system(
+            ("KINDLING_FIRST_BLOCKS=1 '" + self + "' '[first-blocks]' >/dev/null 2>&1").c_str()) ==
+        0);
 }
 
 TEST_CASE("a repeated pattern asks the system for nothing more", "[memory]") {

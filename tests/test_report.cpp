@@ -336,6 +336,11 @@ TEST_CASE("report: --record appends one line with fixed columns", "[report]") {
                     ContainsSubstring("digits.tsv has the columns '"));
   REQUIRE(read_text(file) == text);
 
+  lesson.parse({"--record", "nowhere/x.tsv"});  // found out before the training
+  CHECK_THROWS_WITH(
+      verdict_of(lesson, [](Report&) { FAIL("the run has begun"); }),
+      ContainsSubstring("nowhere/x.tsv: cannot be written: No such file or directory. Choose"));
+
   // What was recorded gives a band.
   record("3", 0.125);
   CHECK(recorded(read_text(file), "digits", "accuracy").size() == 3);

@@ -377,11 +377,11 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
   const bool waits = a.col_stride != 1 && bytes_of(a.col_stride) < kPage && M >= 64 &&
                      N <= 8 * kWidth && K > 8 * kDepth;
   const int64_t steps = waits ? 96 : kDepth;
-  Cost* const cost = std::exchange(running_cost, nullptr);  // an activation would count itself
+  const Uncounted rest;  // an activation would count itself
   const bool in_parts =
       M < 2 * kLeastRows && N < 2 * kLeastCols && K >= 1 << 13 && M * N * K >= 1 << 20;
-  if (in_parts) gemm_in_parts(a, b, c, ldc, epilogue, steps);
-  parallel_for(in_parts ? 0 : down * across, 1, [&](int64_t begin, int64_t end) {
+  if (in_parts) return gemm_in_parts(a, b, c, ldc, epilogue, steps);
+  parallel_for(down * across, 1, [&](int64_t begin, int64_t end) {
     for (; begin < end; ++begin) {
       const int64_t i = begin / across * rows, j = begin % across * cols;
       if (i >= M || j >= N) continue;
@@ -393,7 +393,6 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
             c + i * ldc + j, ldc, here, steps);
     }
   });
-  running_cost = cost;
 }
 
 // Twelve chains of x = x x + c, whose start the compiler must not know, or it would know the end.

@@ -146,4 +146,10 @@ inline void count_cost(int64_t flops, int64_t bytes) {
   if (running_cost) running_cost->flops += flops, running_cost->bytes += bytes;
 }
 
+// While it lives, what kernels do is not counted: for one that counts for those it calls.
+struct Uncounted {
+  Cost* const cost = std::exchange(running_cost, nullptr);
+  ~Uncounted() { running_cost = cost; }
+};
+
 }  // namespace kindling

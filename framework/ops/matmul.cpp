@@ -30,14 +30,13 @@ Tensor product(const Factor& a, const Factor& b, const Tensor& bias = {}, bool s
   const int64_t step = summed ? 0 : M * N, few = 1 + (1 << 16) / (1 + M * N * K);
   const Epilogue epilogue{summed, bias.defined() ? bias.data() : nullptr};
   // Threads take whole matrices; the cost is counted here, since theirs would go unseen.
-  Cost* const cost = std::exchange(running_cost, nullptr);
+  count_cost(2 * batch * M * N * K, batch * (M * K + K * N + M * N) * int64_t(sizeof(real)));
+  const Uncounted products;
   parallel_for(batch, summed ? batch : few, [&](int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i) {
       kernels().gemm(a.matrix(i), b.matrix(i), to + i * step, N, epilogue);
     }
   });
-  running_cost = cost;
-  count_cost(2 * batch * M * N * K, batch * (M * K + K * N + M * N) * int64_t(sizeof(real)));
   return c;
 }
 

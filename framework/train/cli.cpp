@@ -62,6 +62,10 @@ void Cli::data_choice(const std::vector<std::string>& choices) {
   shared.data = choices.at(0);
 }
 
+void Cli::without(const std::string& name) {
+  std::erase_if(options_, [&](const Option& o) { return o.name == name; });
+}
+
 // ---- Reading ------------------------------------------------------------------------------------
 
 std::string Cli::Option::text() const {
@@ -70,7 +74,7 @@ std::string Cli::Option::text() const {
 
 void Cli::Option::set(const std::string& word) {
   if (!choices.empty() && !std::ranges::count(choices, word)) {
-    throw UsageError(fmt::format("{}: '{}' is none of {}.{}", name, word, joined(choices),
+    throw UsageError(fmt::format("{}: '{}' is not one of {}.{}", name, word, joined(choices),
                                  nearest(word, choices)));
   }
   const auto assign = [&]<class Value>(Value* variable) {

@@ -52,6 +52,7 @@ class Cli {
     options_.push_back({name, "NAME", help, &value, off_band, {}, choices, true});
   }
   void data_choice(const std::vector<std::string>& choices);  // of --data; the first is the default
+  void without(const std::string& name);  // takes away a shared option that means nothing here
 
   // Throws UsageError for what it does not know; answers --help itself and returns false. Applies
   // --threads and --isa.

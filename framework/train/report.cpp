@@ -85,8 +85,8 @@ Report::Report(const Cli& cli, std::string records)
       cli.lesson, kernels().name, joined(cli.settings(), "\",\n    \""));
   if (folder_.empty()) {
     // Found out now, not after the training.
-    ENSURE(record.empty() || std::ofstream(record, std::ios::app), "{}: cannot be written: {}",
-           record, std::strerror(errno));
+    ENSURE(record.empty() || std::ofstream(record, std::ios::app),
+           "{}: cannot be written: {}. Choose another with --record", record, std::strerror(errno));
     folder_ = new_run_folder(cli.shared.out, cli.lesson);
     write_file(path("config.json"), fmt::format("{}  \"threads\": {},\n  \"cpu\": \"{}\"\n}}\n",
                                                 config, threads(), cpu_model()));

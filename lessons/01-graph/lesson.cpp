@@ -141,6 +141,7 @@ void gradient_checks(const std::string& bug, uint64_t seed, Report& report) {
 
 int main(int argc, char** argv) {
   Cli cli("01-graph", "the dynamic graph: from one expression to tensors, and what can go wrong");
+  cli.without("--resume");
   cli.shared.epochs = 400;
   cli.shared.lr = 1;
   std::string bug = "none";
@@ -149,7 +150,6 @@ int main(int argc, char** argv) {
       {"none", "wrong-gradient", "no-topological-order", "overwritten-input", "no-zero-grad"},
       "make one of the classic mistakes and see its symptom");
   return lesson_main(argc, argv, cli, [&] {
-    if (!cli.shared.resume.empty()) throw UsageError("--resume: this lesson has nothing to resume");
     fmt::print("Six small experiments, a few seconds in all.\n");
     Report report(cli, "");
     forward_and_back(report);

@@ -106,6 +106,7 @@ void measure(const std::vector<Rung>& rungs, const Settings& settings, Report& r
 int main(int argc, char** argv) {
   Cli cli("03-matmul", "the matrix product, from three loops to what the machine can do");
   Settings settings;
+  cli.without("--resume"), cli.without("--graph");
   cli.choice("--part", settings.part,
              {"all", "check", "ladder", "without", "network", "tiles", "blocks", "rows"},
              "run one part; the last three are experiments, and not in all");
@@ -113,7 +114,6 @@ int main(int argc, char** argv) {
   cli.choice("--mistake", settings.mistake, {"none", "store", "one-chain"},
              "put a mistake into the widest tile and see which claim tells of it");
   return lesson_main(argc, argv, cli, [&] {
-    if (!cli.shared.resume.empty()) throw UsageError("--resume: this lesson has nothing to resume");
     if (cli.shared.quick) settings.rounds = 1;
     const auto runs = [&](const char* part) {
       return settings.part == "all" || settings.part == part;

@@ -207,8 +207,6 @@ static void depthwise(const Convolution& shape, const Correlation& c, const real
           const size_t R = region.rows.taps, K = region.cols.taps;
           R == 3 && K == 3   ? make(Number<3>(), Number<3>())
           : R == 5 && K == 5 ? make(Number<5>(), Number<5>())
-          : K == 3           ? make(Number<0>(), Number<3>())
-          : K == 5           ? make(Number<0>(), Number<5>())
                              : make(Number<0>(), Number<0>());
         }
       }

@@ -49,15 +49,18 @@ struct Tile {
   Target c = {};
   real* packed = nullptr;      // where B's panel is copied to
   int64_t rows = 0, last = 0;  // of C; `last` columns are in its last vector
-  // What will be needed next: after 16 steps, unless they were the last, the tile asks for `lines`,
-  // `inner` apart, and then goes on by `outer`.
+  // What will be needed next, if anything: after 16 steps, unless they were the last, the tile asks
+  // for `lines`, `inner` apart, and then goes on by `outer`.
   const real* ahead = nullptr;
   int64_t ahead_lines = 0, ahead_inner = 0, ahead_outer = 0;
 };
 
 // kWhole: all R rows of A can be read, three of which share a pointer. Otherwise those past the
 // last read that one again, so that nothing outside A is read. Either way what they sum is dropped.
-template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void tile(const Tile& t) {
+// kUnit: in tiles of one vector A's step is 1, in wider ones its row stride, as a constant: which
+// spares the first the additions, and the others the registers, that addresses take.
+template <int R, int V, bool kWhole, bool kPack, bool kUnit>
+[[gnu::noinline]] static void tile(const Tile& t) {
   static_assert(R * V + V + 1 <= Isa::kRegisters,
                 "the tile, a row of B and a number of A must stay in registers");
   constexpr int kShare = kWhole ? 3 : 1, kPointers = (R + kShare - 1) / kShare;
@@ -73,7 +76,8 @@ template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void t
     for (int r = 0; r < R; ++r) sum[r][v] = first;
   }
   const real *b = t.b.data, *ahead = t.ahead;
-  const int64_t b_stride = t.b.stride, step = t.a.step, row_stride = t.a.row_stride;
+  const int64_t b_stride = t.b.stride, step = kUnit && V == 1 ? 1 : t.a.step;
+  const int64_t row_stride = kUnit && V > 1 ? 1 : t.a.row_stride;
   real* packed = t.packed;
   for (int64_t s = 0; s < t.a.count; ++s) {
     const real* row[kPointers] = {t.a.data + t.a.segments[s]};
@@ -83,7 +87,7 @@ template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void t
     }
     if (t.b.segments) b = t.b.data + t.b.segments[s];
     for (int64_t left = t.depth; left > 0;) {
-      int64_t steps = std::min<int64_t>(left, 16);
+      int64_t steps = t.ahead_lines > 0 ? std::min<int64_t>(left, 16) : left;
       left -= steps;
 #pragma GCC unroll 4
       for (; steps > 0; --steps, b += b_stride) {
@@ -124,6 +128,13 @@ template <int R, int V, bool kWhole, bool kPack> [[gnu::noinline]] static void t
       }
     }
   }
+}
+
+// The tile for what is known of A: whether R rows of it can be read, and which stride is 1.
+template <int R, int V, bool kPack> static void fitting_tile(const Tile& t, bool whole) {
+  if (!whole) return tile<R, V, false, kPack, false>(t);
+  const bool unit = !kPack && (V == 1 ? t.a.step : t.a.row_stride) == 1;
+  unit ? tile<R, V, true, kPack, !kPack>(t) : tile<R, V, true, kPack, false>(t);
 }
 
 // ---- Blocks: rows of C by panels of one width ---------------------------------------------------
@@ -195,17 +206,11 @@ template <int V> static void run(const Block& block) {
         t.ahead_lines = R, t.ahead_inner = block.ahead, t.ahead_outer = 16;
       }
       t.last = p == block.panels - 1 ? last : kWidth;
-      if (t.rows == R || (block.readable && t.rows > kFew)) {
-        pack ? tile<R, V, true, true>(t) : tile<R, V, true, false>(t);
-      } else if (pack) {
-        tile<R, V, false, true>(t);
-      } else if (block.readable) {
-        t.rows > kFew / 2 ? tile<kFew, V, true, false>(t) : tile<kFew / 2, V, true, false>(t);
-      } else if (t.rows > kFew) {
-        tile<R, V, false, false>(t);
-      } else {
-        t.rows > kFew / 2 ? tile<kFew, V, false, false>(t) : tile<kFew / 2, V, false, false>(t);
-      }
+      const auto make = pack                ? fitting_tile<R, V, true>
+                        : t.rows > kFew     ? fitting_tile<R, V, false>
+                        : t.rows > kFew / 2 ? fitting_tile<kFew, V, false>
+                                            : fitting_tile<kFew / 2, V, false>;
+      make(t, t.rows == R || block.readable);
       t.b.data += t.b.panel_step, t.c.data += V * kWidth;
       if (t.c.bias) t.c.bias += V * kWidth;
       if (pack) t.packed += packed_panel;

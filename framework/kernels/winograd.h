@@ -84,11 +84,13 @@ struct Squares {
   }
 };
 
-// Whether the four pixels of a square are worth their 16 products.
+// Whether the four pixels of a square are worth their 16 products: not where a register holds all
+// channels of a pixel, for then the maps take as long as what they save.
 static bool suits_winograd(const Convolution& c) {
   const Window& w = c.window;
   return c.groups == 1 && w.kernel_h == 3 && w.kernel_w == 3 && w.stride_h * w.stride_w == 1 &&
-         w.dilation_h * w.dilation_w == 1 && std::min(c.in, c.out) >= 16 &&
+         w.dilation_h * w.dilation_w == 1 &&
+         std::min(c.in, c.out) >= std::max<int64_t>(16, 2 * kWidth) &&
          ceil_div(w.out_h, 2) * ceil_div(w.out_w, 2) * 20 <= w.out_h * w.out_w * 9;
 }
 

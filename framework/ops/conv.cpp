@@ -113,9 +113,8 @@ Tensor average_pool2d(const Tensor& x, const PoolOptions& options) {
   if (options.count_padding || options.padding == 0) return y;
   // Windows that reach over the edge have fewer pixels to share: of ones they have the mean
   // missing.
-  PoolOptions counted = options;
-  counted.count_padding = true;
-  return y / average_pool2d(ones({1, window.h, window.w, 1}), counted);
+  return y / average_pool2d(ones({1, window.h, window.w, 1}),
+                            {options.kernel, options.stride, options.padding});
 }
 
 Tensor global_average_pool(const Tensor& x) {

@@ -174,6 +174,28 @@ TEST_CASE("a gradient somebody looks at is not changed by the next backward", "[
   CHECK(grad(x) == Reals{7, 6});
 }
 
+TEST_CASE("a gradient is written over the one behind it unless somebody looks at that",
+          "[backward]") {
+  const Tensor x = leaf({3}, {-1, 2, 3}), z = leaf({3}, {4, -5, 6});
+  const Tensor given = tensor({3}, {1, 2, 3});
+  relu(x).backward(given);  // the reader looks
+  CHECK(std::ranges::equal(given.values(), Reals{1, 2, 3}));
+  CHECK(grad(x) == Reals{0, 2, 3});
+  (relu(x) + relu(z)).backward(given);  // each side gets what the other has
+  CHECK(grad(x) == Reals{0, 4, 6});
+  CHECK(grad(z) == Reals{1, 0, 3});
+
+  const int64_t n = 1 << 18, bytes = n * int64_t(sizeof(real));
+  const Tensor many = full({n}, 0.5).set_requires_grad();
+  const Tensor y = relu(silu(tanh(many)));
+  const Tensor one = ones({n});
+  const int64_t before = memory::stats().live_bytes;
+  memory::reset_peak();
+  y.backward(one);
+  // The first gradient, which the two behind it are written over.
+  CHECK(memory::stats().peak_bytes - before < bytes + 4096);
+}
+
 // ---- What is not computed -----------------------------------------------------------------------
 
 TEST_CASE("only wanted gradients are computed", "[backward]") {

@@ -76,6 +76,11 @@ TEST_CASE("batch norm equals its twin", "[kernels][batch_norm]") {
               k.batch_norm_gradient(norm, of_batch, c.gy.data(), c.x.data(), nullptr, nullptr,
                                     only_gb.data());
               REQUIRE(error_of(only_gx, gx) == 0);
+              Guarded over(rows * n);  // or gx is gy
+              std::copy_n(c.gy.data(), rows * n, over.data());
+              k.batch_norm_gradient(norm, of_batch, over.data(), c.x.data(), over.data(), nullptr,
+                                    nullptr);
+              REQUIRE(error_of(over, gx) == 0);
               REQUIRE(error_of(only_gb, gb) == 0);
             }
           }

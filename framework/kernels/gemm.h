@@ -131,8 +131,8 @@ template <int R, int V, bool kWhole, bool kPack, bool kUnit>
 }
 
 // The tile for what is known of A: whether R rows of it can be read, and which stride is 1.
-template <int R, int V, bool kPack> static void fitting_tile(const Tile& t, bool whole) {
-  if (!whole) return tile<R, V, false, kPack, false>(t);
+template <int R, int V, bool kPack> static void fitting_tile(const Tile& t, bool readable) {
+  if (t.rows < R && !readable) return tile<R, V, false, kPack, false>(t);
   const bool unit = !kPack && (V == 1 ? t.a.step : t.a.row_stride) == 1;
   unit ? tile<R, V, true, kPack, !kPack>(t) : tile<R, V, true, kPack, false>(t);
 }
@@ -210,7 +210,7 @@ template <int V> static void run(const Block& block) {
                         : t.rows > kFew     ? fitting_tile<R, V, false>
                         : t.rows > kFew / 2 ? fitting_tile<kFew, V, false>
                                             : fitting_tile<kFew / 2, V, false>;
-      make(t, t.rows == R || block.readable);
+      make(t, block.readable);
       t.b.data += t.b.panel_step, t.c.data += V * kWidth;
       if (t.c.bias) t.c.bias += V * kWidth;
       if (pack) t.packed += packed_panel;

@@ -16,15 +16,16 @@ Tensor zip(const char* op, Binary f, const Tensor& a, const Tensor& b) {
   });
 }
 
-// Write f(x; p, q), and gy f'(x; p, q), which reads what was kept of x and the result.
+// Writes f(x; p, q).
 auto writes(Unary f, const Tensor& x, double p = 0, double q = 0) {
   return [=, &x](real* y) { kernels().unary[size_t(f)](x.size(), x.data(), y, real(p), real(q)); };
 }
-auto writes_gradient(Unary f, const Tensor& gy, const Tensor& kept, double p = 0, double q = 0) {
-  return [=, &gy, &kept](real* gx) {
-    const auto gradient = kernels().unary_gradient[size_t(f)];
-    gradient(gy.size(), gy.data(), kept.data(), kept.data(), gx, real(p), real(q));
-  };
+// Adds gy f'(x; p, q), which reads what was kept of x and the result.
+void add_slopes(Grads& g, Unary f, const Tensor& gy, const Tensor& kept, double p, double q) {
+  const real* k = kept.data();
+  const auto gradient = kernels().unary_gradient[size_t(f)];
+  g.add(
+      0, [&](real* gx) { gradient(gy.size(), gy.data(), k, k, gx, real(p), real(q)); }, gy);
 }
 
 // a + b or a - b, which need neither on the way back.
@@ -44,13 +45,12 @@ Tensor sum_or_difference(const char* op, Binary f, const Tensor& a, const Tensor
 Tensor value::of_y(const char* op, Unary f, const Tensor& x) {
   return record(
       op, {shape_only(x)}, x.shape(), writes(f, x),
-      [f](const Tensor& gy, const Tensor& y, Grads& g) { g.add(0, writes_gradient(f, gy, y)); });
+      [f](const Tensor& gy, const Tensor& y, Grads& g) { add_slopes(g, f, gy, y, 0, 0); });
 }
 
 Tensor value::of_x(const char* op, Unary f, const Tensor& x, double p, double q) {
-  return record(op, {x}, x.shape(), writes(f, x, p, q), [f, x, p, q](const Tensor& gy, Grads& g) {
-    g.add(0, writes_gradient(f, gy, x, p, q));
-  });
+  return record(op, {x}, x.shape(), writes(f, x, p, q),
+                [f, x, p, q](const Tensor& gy, Grads& g) { add_slopes(g, f, gy, x, p, q); });
 }
 
 Tensor value::of_ab(const char* op, Binary f, const Tensor& a, const Tensor& b) {

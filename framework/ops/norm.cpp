@@ -90,7 +90,7 @@ Tensor batch_norm(const Tensor& x, const Tensor& weight, const Tensor& bias, Ten
         kernels().batch_norm_gradient(norm, of_batch, gy.data(), x.data(), gx, g.sum_of(1),
                                       g.sum_of(2));
       };
-      g.wants(0) ? g.add(0, write) : write(nullptr);
+      g.wants(0) ? g.add(0, write, gy) : write(nullptr);
     }
   } const kept{norm, options.training, x.detach()};
   const auto value = [&] {

@@ -166,7 +166,7 @@ static void finish(const Block& block, int64_t first, int64_t rows) {
   }
 }
 
-inline constexpr int64_t kStrips = 8;  // tiles whose rows of A are copied at a time
+inline constexpr int64_t kStrips = 2 * kMaxVectors;  // tiles whose rows of A are copied at a time
 
 // Copies the rows of A that `strips` tiles have, beside each other for every k.
 template <int R> static void copy_strips(const Left& a, int64_t depth, int64_t strips, real* to) {
@@ -277,7 +277,8 @@ static void pack(const Matrix& b, const real* from, int64_t depth, int64_t cols,
 
 // ---- The product --------------------------------------------------------------------------------
 
-inline constexpr int64_t kPage = 4096;     // bytes
+// Bytes from k to k of A that are far: a page, or half of one for the narrow tiles of AVX2.
+inline constexpr int64_t kFar = kMaxVectors < 4 ? 2048 : 4096;
 inline constexpr int64_t kDepth = 512;     // steps of k in a block
 inline constexpr int64_t kTallRows = 528;  // rows of A that share a panel; a multiple of all tiles
 
@@ -286,10 +287,10 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
                   int64_t steps = kDepth) {
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   const bool tall = a.col_stride != 1;
-  // Where each k of A is in another page, tiles would wait for it again and again; for many columns
-  // a copy costs little.
+  // Where the k's of A are far from each other, tiles would wait for their pages again and again;
+  // for many columns a copy costs little.
   const bool apart =
-      a.row_stride == 1 && N > 4 * kWidth && (bytes_of(a.col_stride) >= kPage || N >= 128 * kWidth);
+      a.row_stride == 1 && N > 4 * kWidth && (bytes_of(a.col_stride) >= kFar || N >= 128 * kWidth);
   // Asked for meanwhile: the next block, the lines beside those of a tile, or the next rows.
   const int64_t next = steps < kDepth ? steps * a.col_stride : tall ? kLine : a.row_stride;
   // Beside each other in memory, eight rows of A fill half a cache line, six of them may need two.
@@ -379,7 +380,7 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
   const int64_t cols = ceil_div(ceil_div(N, across), kWidth) * kWidth;
   // For few columns of C a transposed A is waited for most of the time. So blocks are so small that
   // most of the next one can be asked for meanwhile.
-  const bool waits = a.col_stride != 1 && bytes_of(a.col_stride) < kPage && M >= 64 &&
+  const bool waits = a.col_stride != 1 && bytes_of(a.col_stride) < kFar && M >= 64 &&
                      N <= 8 * kWidth && K > 8 * kDepth;
   const int64_t steps = waits ? 96 : kDepth;
   const Uncounted rest;  // an activation would count itself

@@ -3,6 +3,7 @@
 
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cmath>
@@ -120,8 +121,10 @@ TEST_CASE("the first blocks of a process", "[.][first-blocks]") {
   void* small = memory::allocate(100000);
   CHECK(!in_large_pages(small));
   memory::release(small, 100000);
-  // Where the system has no whole arena more, it may have enough for a block.
-  const rlimit least{100 << 20, RLIM_INFINITY};
+  // Where the system has no whole arena more, of 64 MiB, it may have enough for a block.
+  rlim_t pages = 0;  // that are mapped
+  std::ifstream("/proc/self/statm") >> pages;
+  const rlimit least{pages * rlim_t(sysconf(_SC_PAGESIZE)) + (60 << 20), RLIM_INFINITY};
   REQUIRE(setrlimit(RLIMIT_AS, &least) == 0);
   const int64_t before = memory::stats().live_bytes;
   std::vector<void*> blocks;

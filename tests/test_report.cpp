@@ -341,6 +341,10 @@ TEST_CASE("report: --record appends one line with fixed columns", "[report]") {
       verdict_of(lesson, [](Report&) { FAIL("the run has begun"); }),
       ContainsSubstring("nowhere/x.tsv: cannot be written: No such file or directory. Choose"));
 
+  lesson.parse({"--record", "/dev/full"});
+  CHECK_THROWS_WITH(verdict_of(lesson, [](Report&) { FAIL("the run has begun"); }),
+                    ContainsSubstring("/dev/full: is no file to keep records in. Choose"));
+
   // What was recorded gives a band.
   record("3", 0.125);
   CHECK(recorded(read_text(file), "digits", "accuracy").size() == 3);

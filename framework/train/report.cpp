@@ -87,6 +87,8 @@ Report::Report(const Cli& cli, std::string records)
     // Found out now, not after the training.
     ENSURE(record.empty() || std::ofstream(record, std::ios::app),
            "{}: cannot be written: {}. Choose another with --record", record, std::strerror(errno));
+    ENSURE(record.empty() || fs::is_regular_file(record),
+           "{}: is no file to keep records in. Choose another with --record", record);
     folder_ = new_run_folder(cli.shared.out, cli.lesson);
     write_file(path("config.json"), fmt::format("{}  \"threads\": {},\n  \"cpu\": \"{}\"\n}}\n",
                                                 config, threads(), cpu_model()));

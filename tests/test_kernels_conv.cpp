@@ -210,7 +210,10 @@ TEST_CASE("3 x 3 convolutions of many channels equal their twins", "[kernels][co
     }
     check_conv({2, 33, 16, 1, window_of(8, 6, 3, 3, 1, 1, pad)});
     check_conv({1, 17, 65, 1, window_of(3, 4, 3, 3, 1, 1, pad)});
+    check_conv({3, 33, 35, 1, window_of(5, 6, 3, 3, 1, 1, pad)});  // two wide registers, and more
+    check_conv({1, 65, 34, 1, window_of(8, 4, 3, 3, 1, 1, pad)});
   }
+  check_conv({0, 32, 32, 1, window_of(5, 6, 3, 3, 1, 1, {1, 1, 1, 1})});
   check_conv({23, 64, 48, 1, window_of(7, 9, 3, 3, 1, 1, {1, 1, 1, 1})});  // more than one batch
 }
 

@@ -123,10 +123,12 @@ class Grads {
   // The first gradient of an input is taken over, later ones are added to it.
   void add(int i, Tensor gradient);
   // One that fill(gx) writes; nothing happens when it is not wanted. Where nobody else looks at
-  // `over`, say gy, it is written over that: a third less memory to move.
+  // `over`, gy in its last use, it is written over that: so fill reads each number before it writes
+  // there.
   template <std::invocable<real*> Fill> void add(int i, const Fill& fill, const Tensor& over = {}) {
     if (!wants(i)) return;
-    Tensor gx = over.defined() && over.storage()->unique() ? over : Tensor(shape(i));
+    const bool fits = over.defined() && over.shape() == shape(i);
+    Tensor gx = fits && over.storage()->unique() ? over : Tensor(shape(i));
     fill(gx.mutable_data());
     add(i, std::move(gx));
   }

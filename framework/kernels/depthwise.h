@@ -120,7 +120,7 @@ template <int n> using Number = std::integral_constant<int, n>;
 // ---- Forward, and the gradient of the input -----------------------------------------------------
 
 // P pixels in a line of V vectors of channels, or of a part of one, with R x K taps, or as many as
-// the region has where R or K is 0.
+// the region has where both are 0.
 template <int R, int K, int P, int V, class Part>
 [[gnu::noinline]] static void stencil(Part part, const Region& region, const Cut::Side& along,
                                       const real* from, const real* weights, int64_t vector,

@@ -11,7 +11,7 @@ struct Kernels {
   const char* name;  // of the instruction set
 
   using UnaryGradient = void (*)(int64_t n, const real* gy, const real* x, const real* y, real* gx,
-                                 real p, real q);  // gx = gy f'(x)
+                                 real p, real q);  // gx = gy f'(x); gx may be gy
   using BinaryValue = void (*)(const Broadcast& walk, const real* a, const real* b, real* y);
   using BinaryGradient = void (*)(const Broadcast& walk, const real* gy, const real* a,
                                   const real* b, real* g);  // g = gy df/da (or db), shape of y

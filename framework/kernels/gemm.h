@@ -57,8 +57,8 @@ struct Tile {
 
 // kWhole: all R rows of A can be read, three of which share a pointer. Otherwise those past the
 // last read that one again, so that nothing outside A is read. Either way what they sum is dropped.
-// kUnit: in tiles of one vector A's step is 1, in wider ones its row stride, as a constant: which
-// spares the first the additions, and the others the registers, that addresses take.
+// kUnit: A's step in tiles of one vector, its row stride in wider ones, is the constant 1, which
+// makes addresses cheaper: there these are what is short.
 template <int R, int V, bool kWhole, bool kPack, bool kUnit>
 [[gnu::noinline]] static void tile(const Tile& t) {
   static_assert(R * V + V + 1 <= Isa::kRegisters,
@@ -130,7 +130,7 @@ template <int R, int V, bool kWhole, bool kPack, bool kUnit>
   }
 }
 
-// The tile for what is known of A: whether R rows of it can be read, and which stride is 1.
+// The tile for what is known of A: whether R rows of it can be read, and whether kUnit holds.
 template <int R, int V, bool kPack> static void fitting_tile(const Tile& t, bool readable) {
   if (t.rows < R && !readable) return tile<R, V, false, kPack, false>(t);
   const bool unit = !kPack && (V == 1 ? t.a.step : t.a.row_stride) == 1;
@@ -166,7 +166,7 @@ static void finish(const Block& block, int64_t first, int64_t rows) {
   }
 }
 
-inline constexpr int64_t kStrips = 2 * kMaxVectors;  // tiles whose rows of A are copied at a time
+inline constexpr int64_t kStrips = kMaxVectors < 4 ? 4 : 8;  // tiles whose A is copied at a time
 
 // Copies the rows of A that `strips` tiles have, beside each other for every k.
 template <int R> static void copy_strips(const Left& a, int64_t depth, int64_t strips, real* to) {
@@ -277,7 +277,7 @@ static void pack(const Matrix& b, const real* from, int64_t depth, int64_t cols,
 
 // ---- The product --------------------------------------------------------------------------------
 
-// Bytes from k to k of A that are far: a page, or half of one for the narrow tiles of AVX2.
+// Bytes from k to k of A that are far: a page, or half of one for narrow tiles, as of AVX2.
 inline constexpr int64_t kFar = kMaxVectors < 4 ? 2048 : 4096;
 inline constexpr int64_t kDepth = 512;     // steps of k in a block
 inline constexpr int64_t kTallRows = 528;  // rows of A that share a panel; a multiple of all tiles
@@ -380,8 +380,8 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
   const int64_t cols = ceil_div(ceil_div(N, across), kWidth) * kWidth;
   // For few columns of C a transposed A is waited for most of the time. So blocks are so small that
   // most of the next one can be asked for meanwhile.
-  const bool waits = a.col_stride != 1 && bytes_of(a.col_stride) < kFar && M >= 64 &&
-                     N <= 8 * kWidth && K > 8 * kDepth;
+  const bool waits = a.col_stride != 1 && bytes_of(a.col_stride) < (N > 4 * kWidth ? kFar : 4096) &&
+                     M >= 64 && N <= 8 * kWidth && K > 8 * kDepth;
   const int64_t steps = waits ? 96 : kDepth;
   const Uncounted rest;  // an activation would count itself
   const bool in_parts =

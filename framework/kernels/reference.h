@@ -71,8 +71,8 @@ void layer_norm_gradient(int64_t rows, int64_t n, const real* gy, const real* x,
 void batch_statistics(int64_t rows, int64_t n, const real* x, real* mean, real* variance);
 // y = activation((x - mean) / sqrt(variance + epsilon) * weight + bias)
 void batch_norm(const ChannelNorm& norm, const real* x, real* y);
-// of_batch: mean and variance are those of x, and move with it. gx may be null; gweight and gbias
-// (null or [n]) are added to.
+// of_batch: mean and variance are those of x, and move with it. gx may be null, or gy; gweight and
+// gbias (null or [n]) are added to.
 void batch_norm_gradient(const ChannelNorm& norm, bool of_batch, const real* gy, const real* x,
                          real* gx, real* gweight, real* gbias);
 // Rows by index: y[r] = x[index[r]] and, backwards, gx[index[r]] += gy[r], in order of r.

@@ -84,8 +84,8 @@ struct Squares {
   }
 };
 
-// Whether the four pixels of a square are worth their 16 products: not where a register holds all
-// channels of a pixel, for then the maps take as long as what they save.
+// Whether the four pixels of a square are worth their 16 products: with fewer channels than two
+// registers hold the maps may take as long as what they save.
 static bool suits_winograd(const Convolution& c) {
   const Window& w = c.window;
   return c.groups == 1 && w.kernel_h == 3 && w.kernel_w == 3 && w.stride_h * w.stride_w == 1 &&

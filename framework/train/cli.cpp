@@ -63,7 +63,8 @@ void Cli::data_choice(const std::vector<std::string>& choices) {
 }
 
 void Cli::without(const std::string& name) {
-  std::erase_if(options_, [&](const Option& o) { return o.name == name; });
+  const auto there = std::erase_if(options_, [&](const Option& o) { return o.name == name; });
+  ENSURE(there == 1, "cli: there is no shared option {} to take away", name);
 }
 
 // ---- Reading ------------------------------------------------------------------------------------

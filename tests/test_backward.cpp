@@ -185,6 +185,16 @@ TEST_CASE("a gradient is written over the one behind it unless somebody looks at
   CHECK(grad(x) == Reals{0, 4, 6});
   CHECK(grad(z) == Reals{1, 0, 3});
 
+  const Tensor four = leaf({4}, {1, 2, 3, 4});  // nor where it has another shape
+  const Tensor first = record(
+      "first", {four}, [&] { return slice(four, 0, 0, 1).detach(); },
+      [](const Tensor& gy, Grads& g) {
+        g.add(
+            0, [](real* gx) { std::fill_n(gx, 4, real(7)); }, gy);
+      });
+  (first * 1.0).backward(ones({1}));
+  CHECK(grad(four) == Reals{7, 7, 7, 7});
+
   const int64_t n = 1 << 18, bytes = n * int64_t(sizeof(real));
   const Tensor many = full({n}, 0.5).set_requires_grad();
   const Tensor y = relu(silu(tanh(many)));

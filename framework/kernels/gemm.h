@@ -3,9 +3,9 @@
 //
 // A tile of C, a few rows by a few vectors, stays in registers while k runs: each step loads one
 // row of a panel of B, as wide as the tile, and multiplies it by one number from each row of A.
-// A is read where it lies, unless a copy pays. B is copied into panels, so that
-// its rows follow each other, unless it is small; if the columns fill whole registers, the first
-// row of tiles reads B where it lies and stores the panels as it goes.
+// A is read where it lies, unless a copy pays. B is copied into panels, so that its rows follow
+// each other, unless it is small; if the columns fill whole registers, the first row of tiles reads
+// B where it lies and stores the panels as it goes.
 //
 // K is cut into blocks, always in the same places, and each element of C is summed by one thread in
 // order of k, or where C is small and K long in eight parts: so the bits do not depend on the

@@ -59,71 +59,67 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
   }
   const Scratch packed(packed_at.back());
   const int64_t phases = int64_t(c.phases.size());
-  parallel_for(phases * groups, 1, [&](int64_t i, int64_t end) {
-    for (; i < end; ++i) {
-      const Phase& phase = c.phases[size_t(i / groups)];
-      const int64_t g = i % groups, total = phase.taps() * depth;
-      real* to = packed.data + packed_at[size_t(i / groups)] + g * total * wide;
-      const auto group = [&](int64_t column, int64_t cols, int64_t, int64_t vectors) {
-        const real* from = weight.data + g * group_step + column * weight.col_stride;
-        real* place = to + column * total;
-        for (const int64_t y : phase.kernel_y) {
-          for (const int64_t x : phase.kernel_x) {
-            const int64_t tap = y * shape.window.kernel_w + x;
-            pack(weight, from + tap * tap_step, depth, cols, vectors, total, place);
-            place += depth * vectors * kWidth;
-          }
+  parallel_each(phases * groups, 1, [&](int64_t i) {
+    const Phase& phase = c.phases[size_t(i / groups)];
+    const int64_t g = i % groups, total = phase.taps() * depth;
+    real* to = packed.data + packed_at[size_t(i / groups)] + g * total * wide;
+    const auto group = [&](int64_t column, int64_t cols, int64_t, int64_t vectors) {
+      const real* from = weight.data + g * group_step + column * weight.col_stride;
+      real* place = to + column * total;
+      for (const int64_t y : phase.kernel_y) {
+        for (const int64_t x : phase.kernel_x) {
+          const int64_t tap = y * shape.window.kernel_w + x;
+          pack(weight, from + tap * tap_step, depth, cols, vectors, total, place);
+          place += depth * vectors * kWidth;
         }
-      };
-      for_groups(columns, total, widest_for(phase.cols), group);
-    }
+      }
+    };
+    for_groups(columns, total, widest_for(phase.cols), group);
   });
   const int64_t band = c.band(), bands = ceil_div(rows, band);
-  parallel_for(shape.batch * bands, 1, [&](int64_t i, int64_t stop) {
-    for (; i < stop; ++i) {
-      const int64_t begin = i % bands * band, end = std::min(rows, begin + band);
-      const real* image = source + i / bands * c.source_h * c.source_w * c.source_channels;
-      real* const result = target + i / bands * c.target_h * c.target_w * c.target_channels;
-      Frame frame = frame_of(c, begin, end);
-      // Tiles may read pixels behind the last one, so behind an image in place there is another.
-      const int64_t behind = tile_rows(1) * c.step_w, channels = c.source_channels;
-      const bool copied = !frame.inside(c.source_h, c.source_w) || i / bands == shape.batch - 1 ||
-                          c.source_h * c.source_w < behind;
-      const Scratch scratch(copied ? frame.reals(channels) + behind * channels : 0);
-      if (copied) {
-        frame.copy(image, c.source_h, c.source_w, channels, scratch.data);
-        image = scratch.data;
-      } else {
-        frame = {0, c.source_h, 0, c.source_w};
-      }
-      const int64_t pitch = (frame.right - frame.left) * channels;
-      for (int64_t p = 0; p < phases; ++p) {
-        const Phase& phase = c.phases[size_t(p)];
-        const Segments segments = segments_of(phase, frame, channels, depth);
-        const int64_t total = phase.taps() * depth;
-        for (int64_t g = 0; g < groups; ++g) {
-          const real* b = packed.data + packed_at[size_t(p)] + g * total * wide;
-          const auto group = [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
-            const int64_t at = g * columns + column, width = vectors * kWidth;
-            Block block{.tile = {.depth = segments.depth,
-                                 .a = {nullptr, c.step_w * channels, 1, segments.at.data(),
-                                       int64_t(segments.at.size())},
-                                 .b = {b + column * total, width, total * width},
-                                 .c = {nullptr, c.spread_w * c.target_channels, false,
-                                       bias ? bias + at : nullptr}},
-                        .rows = phase.cols,
-                        .cols = cols,
-                        .panels = panels,
-                        .readable = true};
-            for (int64_t r = begin; r < std::min(end, phase.rows); ++r) {
-              const int64_t pixel = (phase.y + r * c.spread_h) * c.target_w + phase.x;
-              block.tile.a.data = image + (r * c.step_h - frame.top) * pitch + g * depth;
-              block.tile.c.data = result + at + pixel * c.target_channels;
-              run(vectors, block);
-            }
-          };
-          for_groups(columns, total, widest_for(phase.cols), group);
-        }
+  parallel_each(shape.batch * bands, 1, [&](int64_t i) {
+    const int64_t begin = i % bands * band, end = std::min(rows, begin + band);
+    const real* image = source + i / bands * c.source_h * c.source_w * c.source_channels;
+    real* const result = target + i / bands * c.target_h * c.target_w * c.target_channels;
+    Frame frame = frame_of(c, begin, end);
+    // Tiles may read pixels behind the last one, so behind an image in place there is another.
+    const int64_t behind = tile_rows(1) * c.step_w, channels = c.source_channels;
+    const bool copied = !frame.inside(c.source_h, c.source_w) || i / bands == shape.batch - 1 ||
+                        c.source_h * c.source_w < behind;
+    const Scratch scratch(copied ? frame.reals(channels) + behind * channels : 0);
+    if (copied) {
+      frame.copy(image, c.source_h, c.source_w, channels, scratch.data);
+      image = scratch.data;
+    } else {
+      frame = {0, c.source_h, 0, c.source_w};
+    }
+    const int64_t pitch = (frame.right - frame.left) * channels;
+    for (int64_t p = 0; p < phases; ++p) {
+      const Phase& phase = c.phases[size_t(p)];
+      const Segments segments = segments_of(phase, frame, channels, depth);
+      const int64_t total = phase.taps() * depth;
+      for (int64_t g = 0; g < groups; ++g) {
+        const real* b = packed.data + packed_at[size_t(p)] + g * total * wide;
+        const auto group = [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
+          const int64_t at = g * columns + column, width = vectors * kWidth;
+          Block block{.tile = {.depth = segments.depth,
+                               .a = {nullptr, c.step_w * channels, 1, segments.at.data(),
+                                     int64_t(segments.at.size())},
+                               .b = {b + column * total, width, total * width},
+                               .c = {nullptr, c.spread_w * c.target_channels, false,
+                                     bias ? bias + at : nullptr}},
+                      .rows = phase.cols,
+                      .cols = cols,
+                      .panels = panels,
+                      .readable = true};
+          for (int64_t r = begin; r < std::min(end, phase.rows); ++r) {
+            const int64_t pixel = (phase.y + r * c.spread_h) * c.target_w + phase.x;
+            block.tile.a.data = image + (r * c.step_h - frame.top) * pitch + g * depth;
+            block.tile.c.data = result + at + pixel * c.target_channels;
+            run(vectors, block);
+          }
+        };
+        for_groups(columns, total, widest_for(phase.cols), group);
       }
     }
   });
@@ -173,58 +169,56 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
   const Correlation map = forward(c);
   const Scratch sums(shares * size);
   std::fill_n(sums.data, shares * size, real(0));
-  parallel_for(shares * c.groups * parts, 1, [&](int64_t i, int64_t stop) {
-    for (; i < stop; ++i) {
-      const int64_t g = i / parts % c.groups, first = i % parts * part,
-                    n0 = i / parts / c.groups * share;
-      if (first >= out) continue;
-      const int64_t n_end = std::min(c.batch, n0 + share), outs = std::min(part, out - first);
-      std::vector<int64_t> gy_at, x_at;  // where the rows of pixels begin in gy and in the frames
-      for (int64_t n = n0; n < n_end; n += images) {
-        const int64_t here = std::min(images, n_end - n);
-        for (int64_t begin = 0; begin < w.out_h; begin += band) {
-          const int64_t end = std::min(w.out_h, begin + band);
-          const Frame frame = frame_of(map, begin, end);
-          const int64_t pitch = (frame.right - frame.left) * c.in, frame_size = frame.reals(c.in);
-          const Scratch room(here * frame_size + kBehind);
-          real* const frames = room.data;
-          std::fill_n(frames + here * frame_size, kBehind, real(0));
-          gy_at.clear(), x_at.clear();
-          for (int64_t m = 0; m < here; ++m) {
-            frame.copy(x + (n + m) * w.h * w.w * c.in, w.h, w.w, c.in, frames + m * frame_size);
-            for (int64_t r = begin; r < end; ++r) {
-              gy_at.push_back(((n + m) * w.out_h + r) * w.out_w * c.out);
-              x_at.push_back(m * frame_size + (r - begin) * w.stride_h * pitch);
-            }
+  parallel_each(shares * c.groups * parts, 1, [&](int64_t i) {
+    const int64_t g = i / parts % c.groups, first = i % parts * part,
+                  n0 = i / parts / c.groups * share;
+    if (first >= out) return;
+    const int64_t n_end = std::min(c.batch, n0 + share), outs = std::min(part, out - first);
+    std::vector<int64_t> gy_at, x_at;  // where the rows of pixels begin in gy and in the frames
+    for (int64_t n = n0; n < n_end; n += images) {
+      const int64_t here = std::min(images, n_end - n);
+      for (int64_t begin = 0; begin < w.out_h; begin += band) {
+        const int64_t end = std::min(w.out_h, begin + band);
+        const Frame frame = frame_of(map, begin, end);
+        const int64_t pitch = (frame.right - frame.left) * c.in, frame_size = frame.reals(c.in);
+        const Scratch room(here * frame_size + kBehind);
+        real* const frames = room.data;
+        std::fill_n(frames + here * frame_size, kBehind, real(0));
+        gy_at.clear(), x_at.clear();
+        for (int64_t m = 0; m < here; ++m) {
+          frame.copy(x + (n + m) * w.h * w.w * c.in, w.h, w.w, c.in, frames + m * frame_size);
+          for (int64_t r = begin; r < end; ++r) {
+            gy_at.push_back(((n + m) * w.out_h + r) * w.out_w * c.out);
+            x_at.push_back(m * frame_size + (r - begin) * w.stride_h * pitch);
           }
-          const int64_t rows = int64_t(gy_at.size());
-          const real* const slopes = gy + g * out + first;
-          real* const sum = sums.data + n0 / share * size;
-          for (int64_t k = 0; k < K / columns; ++k) {
-            const real* taps =
-                frames + k / runs * w.dilation_h * pitch + k % runs * w.dilation_w * c.in + g * in;
-            Block block{.readable = exchanged};
-            block.tile.depth = w.out_w;
-            block.rows = exchanged ? columns : outs;
-            if (exchanged) {
-              block.tile.a = {taps, 1, w.stride_w * c.in, x_at.data(), rows};
-              block.tile.b = {slopes, c.out, 0, gy_at.data()};
-              block.tile.c = {sum + k * columns * out + first, out, true};
-            } else {
-              block.tile.a = {slopes, 1, c.out, gy_at.data(), rows};
-              block.tile.b = {taps, w.stride_w * c.in, 0, x_at.data()};
-              block.tile.c = {sum + (g * out + first) * K + k * columns, K, true};
-            }
-            const auto run_group = [&](int64_t column, int64_t cols, int64_t panels,
-                                       int64_t vectors) {
-              Block group = block;
-              group.tile.b.data += column, group.tile.b.panel_step = vectors * kWidth;
-              group.tile.c.data += column, group.cols = cols, group.panels = panels;
-              run(vectors, group);
-            };
-            for_groups(exchanged ? outs : columns, w.out_w * rows, std::min(kMaxVectors, 3),
-                       run_group);
+        }
+        const int64_t rows = int64_t(gy_at.size());
+        const real* const slopes = gy + g * out + first;
+        real* const sum = sums.data + n0 / share * size;
+        for (int64_t k = 0; k < K / columns; ++k) {
+          const real* taps =
+              frames + k / runs * w.dilation_h * pitch + k % runs * w.dilation_w * c.in + g * in;
+          Block block{.readable = exchanged};
+          block.tile.depth = w.out_w;
+          block.rows = exchanged ? columns : outs;
+          if (exchanged) {
+            block.tile.a = {taps, 1, w.stride_w * c.in, x_at.data(), rows};
+            block.tile.b = {slopes, c.out, 0, gy_at.data()};
+            block.tile.c = {sum + k * columns * out + first, out, true};
+          } else {
+            block.tile.a = {slopes, 1, c.out, gy_at.data(), rows};
+            block.tile.b = {taps, w.stride_w * c.in, 0, x_at.data()};
+            block.tile.c = {sum + (g * out + first) * K + k * columns, K, true};
           }
+          const auto run_group = [&](int64_t column, int64_t cols, int64_t panels,
+                                     int64_t vectors) {
+            Block group = block;
+            group.tile.b.data += column, group.tile.b.panel_step = vectors * kWidth;
+            group.tile.c.data += column, group.cols = cols, group.panels = panels;
+            run(vectors, group);
+          };
+          for_groups(exchanged ? outs : columns, w.out_w * rows, std::min(kMaxVectors, 3),
+                     run_group);
         }
       }
     }

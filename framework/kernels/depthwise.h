@@ -242,34 +242,38 @@ static void add_taps(Part part, const Region& region, const Cut& cut, const real
   }
 }
 
-// Calls add(R, K, y, k), which sums up R x K taps from (y, k) on, for all of a kernel: at once
-// where the registers hold their sums.
+// Calls f(Number<n>()), or of the most, if n is more.
+template <int most, class F>
+[[gnu::always_inline]] static inline void with_number(int64_t n, const F& f) {
+  if constexpr (most > 1) {
+    if (n < most) return with_number<most - 1>(n, f);
+  }
+  f(Number<most>());
+}
+
+// Calls add(R, K, y, k), which sums up R x K taps from (y, k) on, for all of a kernel: five by five
+// at most, and no more than the registers can hold the sums of.
 template <class F>
 [[gnu::always_inline]] static inline void for_taps(int64_t rows, int64_t cols, const F& add) {
-  if (rows == 3 && cols == 3) return add(Number<3>(), Number<3>(), 0, 0);
-  if (rows == 5 && cols == 5 && Isa::kRegisters >= 27) return add(Number<5>(), Number<5>(), 0, 0);
-  for (int64_t y = 0; y < rows; ++y) {
-    int64_t k = 0;
-    for (; k + 5 <= cols; k += 5) add(Number<1>(), Number<5>(), y, k);
-    for (; k + 3 <= cols; k += 3) add(Number<1>(), Number<3>(), y, k);
-    for (; k < cols; ++k) add(Number<1>(), Number<1>(), y, k);
+  for (int64_t k = 0; k < cols; k += 5) {
+    with_number<5>(cols - k, [&](auto K) {
+      constexpr int kMost = std::min(5, (Isa::kRegisters - 2) / K);
+      for (int64_t y = 0; y < rows; y += kMost) {
+        with_number<kMost>(rows - y, [&](auto R) { add(R, K, y, k); });
+      }
+    });
   }
 }
 
-// Images are shared out in at most 16 pieces, always the same, whose sums are added in order.
 static void depthwise_weight_gradient(const Convolution& c, const real* gy, const real* x,
                                       real* gw) {
   const Window& w = c.window;
   const Correlation map = forward(c);
   const int64_t C = c.in, taps = w.kernel_h * w.kernel_w, wide = ceil_div(C, kWidth) * kWidth;
-  const int64_t piece = std::max<int64_t>(1, ceil_div(c.batch, 16));
-  const int64_t pieces = std::max<int64_t>(1, ceil_div(c.batch, piece));
-  const Scratch sums(pieces * taps * wide);  // each [vectors of channels, taps, kWidth]
-  std::fill_n(sums.data, pieces * taps * wide, real(0));
+  const Scratch total(taps * wide);  // [vectors of channels, taps, kWidth]
   const std::vector<Region> parts = regions(map, w.kernel_w);
   const int64_t bands = ceil_div(w.out_h, kBand), gy_row = w.out_w * C, x_row = w.w * C;
-  parallel_for(c.batch, piece, [&](int64_t n, int64_t end) {
-    real* const mine = sums.data + n / piece * taps * wide;
+  add_in_pieces(c.batch, taps * wide, total.data, [&](int64_t n, int64_t end, real* sums) {
     for (int64_t i = n * bands; i < end * bands; ++i) {
       const int64_t begin = i % bands * kBand;
       const real* slopes = gy + i / bands * w.out_h * gy_row;
@@ -283,7 +287,7 @@ static void depthwise_weight_gradient(const Convolution& c, const real* gy, cons
           const Cut cut(map, region, begin);
           if (cut.y.pixels <= 0 || region.rows.taps == 0) continue;
           const real* from = image + cut.source + region.first.source + j;
-          real* to = mine + j * taps + region.first.weights;
+          real* to = sums + j * taps + region.first.weights;
           const auto add = [&](auto R, auto K, int64_t y, int64_t k) {
             add_taps<R, K>(part, region, cut, slopes + cut.target + j,
                            from + y * region.down.source + k * region.right.source,
@@ -294,8 +298,7 @@ static void depthwise_weight_gradient(const Convolution& c, const real* gy, cons
       });
     }
   });
-  sum_parts(pieces, taps * wide, sums.data, sums.data);
-  for (int64_t i = 0; i < C * taps; ++i) gw[i] = sums.data[turned(i, taps)];
+  for (int64_t i = 0; i < C * taps; ++i) gw[i] = total.data[turned(i, taps)];
 }
 
 }  // namespace kindling::kernel

@@ -62,13 +62,12 @@ static void pairs_of_one(const Convolution& c, const Twins& twins, const real* x
   Vec sum[P];
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) sum[p] = load(weights + twins.taps * kWidth);
-  for_taps(c.window.kernel_h, c.window.kernel_w, [&](auto R, auto K, int64_t row, int64_t col) {
-    const real* from = x + row * twins.down + col;
-    const real* weight = weights + (row * c.window.kernel_w + col) * kWidth;
-    for (int r = 0; r < R; ++r, from += twins.down, weight += c.window.kernel_w * kWidth) {
-      add_row_of_one<P, K>(sum, from, weight);
+  for (int64_t r = 0; r < c.window.kernel_h; ++r, x += twins.down) {
+    for (int64_t k = 0; k < c.window.kernel_w; k += 5) {
+      const real* tap = weights + (r * c.window.kernel_w + k) * kWidth;
+      with_number<5>(c.window.kernel_w - k, [&](auto K) { add_row_of_one<P, K>(sum, x + k, tap); });
     }
-  });
+  }
 #pragma GCC unroll 8
   for (int p = 0; p < P; ++p) {
     store_first(y + 2 * (first + p) * c.out, permute(sum[p], twins.to_pixels),
@@ -132,17 +131,12 @@ static void add_taps_of_one(const Convolution& c, const Twins& twins, int64_t ro
   }
 }
 
-// Images are shared out as in depthwise_weight_gradient().
 static void weight_gradient_of_one(const Convolution& c, const real* gy, const real* x, real* gw) {
   const Window& w = c.window;
   const Twins twins(c);
-  const int64_t size = twins.taps * kWidth, piece = std::max<int64_t>(1, ceil_div(c.batch, 16));
-  const int64_t pieces = std::max<int64_t>(1, ceil_div(c.batch, piece));
   const int64_t band = std::clamp<int64_t>(512 / twins.pairs, 1, w.out_h);
-  const Scratch sums(pieces * size);
-  std::fill_n(sums.data, pieces * size, real(0));
-  parallel_for(c.batch, piece, [&](int64_t n, int64_t stop) {
-    real* const mine = sums.data + n / piece * size;
+  const Scratch total(twins.taps * kWidth);
+  add_in_pieces(c.batch, twins.taps * kWidth, total.data, [&](int64_t n, int64_t stop, real* sums) {
     const Scratch image(twins.frame.reals(1) + 8), slopes(band * (twins.pairs + 2) * kWidth);
     std::fill_n(image.data + twins.frame.reals(1), 8, real(0));
     std::fill_n(slopes.data, band * (twins.pairs + 2) * kWidth, real(0));
@@ -162,14 +156,13 @@ static void weight_gradient_of_one(const Convolution& c, const real* gy, const r
         for_taps(w.kernel_h, w.kernel_w, [&](auto R, auto K, int64_t y, int64_t k) {
           const int64_t row = begin * w.stride_h + y * w.dilation_h;
           add_taps_of_one<R, K>(c, twins, rows, slopes.data, image.data + row * twins.pitch + k,
-                                mine + (y * w.kernel_w + k) * kWidth);
+                                sums + (y * w.kernel_w + k) * kWidth);
         });
       }
     }
   });
-  sum_parts(pieces, size, sums.data, sums.data);
   for (int64_t i = 0; i < c.out * twins.taps; ++i) {
-    const real* both = sums.data + i % twins.taps * kWidth + 2 * (i / twins.taps);
+    const real* both = total.data + i % twins.taps * kWidth + 2 * (i / twins.taps);
     gw[i] = both[0] + both[1];
   }
 }

@@ -42,6 +42,12 @@ struct Target {  // C
   bool accumulate = false;
   const real* bias = nullptr;  // that of the first column
 };
+struct Ask {                       // for what is needed next, in good time
+  int64_t panels = 0, behind = 0;  // tiles of so many panels ask for what is so far behind their A
+  // After 16 steps, unless they were the last, for `lines`, `inner` apart, `outer` further each
+  // time.
+  int64_t lines = 0, inner = 0, outer = 0;
+};
 struct Tile {
   int64_t depth = 0;  // steps of k in a segment
   Left a = {};
@@ -49,10 +55,8 @@ struct Tile {
   Target c = {};
   real* packed = nullptr;      // where B's panel is copied to
   int64_t rows = 0, last = 0;  // of C; `last` columns are in its last vector
-  // What will be needed next, if anything: after 16 steps, unless they were the last, the tile asks
-  // for `lines`, `inner` apart, and then goes on by `outer`.
+  Ask ask = {};
   const real* ahead = nullptr;
-  int64_t ahead_lines = 0, ahead_inner = 0, ahead_outer = 0;
 };
 
 // kWhole: all R rows of A can be read, three of which share a pointer. Otherwise those past the
@@ -87,7 +91,7 @@ template <int R, int V, bool kWhole, bool kPack, bool kUnit>
     }
     if (t.b.segments) b = t.b.data + t.b.segments[s];
     for (int64_t left = t.depth; left > 0;) {
-      int64_t steps = t.ahead_lines > 0 ? std::min<int64_t>(left, 16) : left;
+      int64_t steps = t.ask.lines > 0 ? std::min<int64_t>(left, 16) : left;
       left -= steps;
 #pragma GCC unroll 4
       for (; steps > 0; --steps, b += b_stride) {
@@ -109,8 +113,8 @@ template <int R, int V, bool kWhole, bool kPack, bool kUnit>
         for (int i = 0; i < kPointers; ++i) row[i] += step;
       }
       if (left == 0) break;
-      for (int i = 0; i < t.ahead_lines; ++i) __builtin_prefetch(ahead + i * t.ahead_inner);
-      ahead += t.ahead_outer;
+      for (int i = 0; i < t.ask.lines; ++i) __builtin_prefetch(ahead + i * t.ask.inner, 0, 2);
+      ahead += t.ask.outer;
     }
   }
   real* to = t.c.data;
@@ -145,12 +149,10 @@ struct Block {
   Tile tile = {};  // the first one
   int64_t rows = 0, cols = 0, panels = 0;
   real* packed = nullptr;  // where B's panels are copied to; null: B is read where it lies
-  real* strips = nullptr;  // where some tiles' rows of A are copied to; null: likewise
+  real* strips = nullptr;  // where A's rows are copied to, tile by tile; null: likewise
+  bool copied = false;     // and whether they are there already
   bool readable = false;   // R rows of A can be read also where fewer are left
-  // From a row of A to the next, or where A is transposed from its numbers to others whose turn
-  // comes later. 0: A is not asked for.
-  int64_t ahead = 0;
-  Epilogue finish = {};  // its activation and residual
+  Epilogue finish = {};    // its activation and residual
 };
 
 static void finish(const Block& block, int64_t first, int64_t rows) {
@@ -166,9 +168,7 @@ static void finish(const Block& block, int64_t first, int64_t rows) {
   }
 }
 
-inline constexpr int64_t kStrips = kMaxVectors < 4 ? 4 : 8;  // tiles whose A is copied at a time
-
-// Copies the rows of A that `strips` tiles have, beside each other for every k.
+// Copies the rows of A of `strips` tiles so that a tile's lie beside each other for every k.
 template <int R> static void copy_strips(const Left& a, int64_t depth, int64_t strips, real* to) {
   for (int64_t k = 0; k < depth; ++k) {
     for (int64_t n = 0; n < strips; ++n) {
@@ -182,29 +182,20 @@ template <int V> static void run(const Block& block) {
   Tile t = block.tile;
   const int64_t last = block.cols - (block.panels * V - 1) * kWidth;
   const int64_t packed_panel = V * kWidth * t.depth * t.a.count;
+  if (block.strips && !block.copied) copy_strips<R>(t.a, t.depth, block.rows / R, block.strips);
   bool pack = block.packed;
   for (int64_t i = 0; i < block.rows; i += t.rows) {
     const int64_t left = block.rows - i;
     t.rows = left > R && left <= 2 * kFew ? kFew : std::min<int64_t>(R, left);
-    t.a = block.tile.a, t.a.data += i * t.a.row_stride;
+    t.a = block.tile.a, t.a.data += i * t.a.row_stride, t.ask = block.tile.ask;
     if (block.strips && t.rows == R) {
-      const int64_t n = i / R % kStrips;
-      if (n == 0) copy_strips<R>(t.a, t.depth, std::min(kStrips, left / R), block.strips);
-      t.a = {.data = block.strips + n * (t.depth + kWidth) * R, .row_stride = 1, .step = R};
+      t.a = {.data = block.strips + i * (t.depth + kWidth), .row_stride = 1, .step = R};
     }
     t.b = pack || !block.packed ? block.tile.b : Right{block.packed, V * kWidth, packed_panel};
     t.c = block.tile.c, t.c.data += i * t.c.stride, t.packed = block.packed;
     for (int64_t p = 0; p < block.panels; ++p) {
-      // What is next of A, if this tile and those of the next panels have time to ask for it.
-      t.ahead_lines = 0;
-      if (block.ahead && t.a.step != 1 && p < 2) {
-        t.ahead = t.a.data + block.ahead + p * (t.depth / 2) * t.a.step;
-        t.ahead_lines = block.panels > 1 ? 8 : 16;
-        t.ahead_inner = t.a.step, t.ahead_outer = t.ahead_lines * t.a.step;
-      } else if (block.ahead && t.a.step == 1 && p == 0) {
-        t.ahead = t.a.data + R * block.ahead;
-        t.ahead_lines = R, t.ahead_inner = block.ahead, t.ahead_outer = 16;
-      }
+      if (p == t.ask.panels) t.ask.lines = 0;
+      t.ahead = t.a.data + t.ask.behind + p * (t.depth / 2) * t.a.step;
       t.last = p == block.panels - 1 ? last : kWidth;
       const auto make = pack                ? fitting_tile<R, V, true>
                         : t.rows > kFew     ? fitting_tile<R, V, false>
@@ -291,16 +282,15 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
   // for many columns a copy costs little.
   const bool apart =
       a.row_stride == 1 && N > 4 * kWidth && (bytes_of(a.col_stride) >= kFar || N >= 128 * kWidth);
-  // Asked for meanwhile: the next block, the lines beside those of a tile, or the next rows.
-  const int64_t next = steps < kDepth ? steps * a.col_stride : tall ? kLine : a.row_stride;
   // Beside each other in memory, eight rows of A fill half a cache line, six of them may need two.
   const int64_t most = tall && N > 8 * kWidth ? std::min(kMaxVectors, 3) : kMaxVectors;
-  const int64_t panel = std::min(K, steps) * ceil_div(N, kWidth) * kWidth;
-  const int64_t room = std::min(panel, kSecondCache / bytes_of(1));
-  const Scratch scratch(room + (apart ? kStrips * tile_rows(1) * (kDepth + kWidth) : 0));
+  const int64_t deepest = std::min(K, steps), packed = deepest * ceil_div(N, kWidth) * kWidth;
+  const int64_t room = std::min(packed, kSecondCache / bytes_of(1));
+  const Scratch scratch(room + (apart ? std::min(M, kTallRows) * (deepest + kWidth) : 0));
   for (int64_t i = 0; i < M; i += kTallRows) {
     for (int64_t k0 = 0; k0 == 0 || k0 < K; k0 += steps) {  // an empty sum, too, has an epilogue
       const int64_t depth = std::min(steps, K - k0);
+      int64_t copied_for = 0;  // the width of the tiles that strips were made for
       const auto group = [&](int64_t column, int64_t cols, int64_t panels, int64_t vectors) {
         const int64_t width = vectors * kWidth;
         const real* from = b.data + k0 * b.row_stride + column * b.col_stride;
@@ -314,7 +304,13 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
                     .cols = cols,
                     .panels = panels,
                     .strips = apart ? scratch.data + room : nullptr,
-                    .ahead = apart ? 0 : next};
+                    .copied = std::exchange(copied_for, vectors) == vectors};
+        const int64_t R = tile_rows(int(vectors)), lines = panels > 1 ? 8 : 16;
+        if (!tall) {  // the next rows
+          block.tile.ask = {1, R * a.row_stride, R, a.row_stride, kLine};
+        } else if (steps < kDepth) {  // the next block, half of it each
+          block.tile.ask = {2, steps * a.col_stride, lines, a.col_stride, lines * a.col_stride};
+        }
         if (b.col_stride == 1 && cols == panels * width) {
           block.tile.b = {from, b.row_stride, width};
           const bool small = b.row_stride == width || bytes_of(b.row_stride * depth) <= 1 << 18;
@@ -348,13 +344,11 @@ static void gemm_in_parts(const Matrix& a, const Matrix& b, real* c, int64_t ldc
                           int64_t steps) {
   const int64_t M = a.rows, N = b.cols, K = a.cols, size = ceil_div(K, kParts);
   const Scratch sums(kParts * M * N);
-  parallel_for(kParts, 1, [&](int64_t p, int64_t end) {
-    for (; p < end; ++p) {
-      const int64_t k = p * size, depth = std::min(size, K - k);
-      piece({a.data + k * a.col_stride, M, depth, a.row_stride, a.col_stride},
-            {b.data + k * b.row_stride, depth, N, b.row_stride, b.col_stride},
-            sums.data + p * M * N, N, {}, steps);
-    }
+  parallel_each(kParts, 1, [&](int64_t p) {
+    const int64_t k = p * size, depth = std::min(size, K - k);
+    piece({a.data + k * a.col_stride, M, depth, a.row_stride, a.col_stride},
+          {b.data + k * b.row_stride, depth, N, b.row_stride, b.col_stride}, sums.data + p * M * N,
+          N, {}, steps);
   });
   for (int64_t r = 0; r < M; ++r) {
     for_vectors(0, N, [&, to = c + r * ldc](int64_t j, auto part) {
@@ -387,17 +381,15 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
   const bool in_parts =
       M < 2 * kLeastRows && N < 2 * kLeastCols && K >= 1 << 13 && M * N * K >= 1 << 20;
   if (in_parts) return gemm_in_parts(a, b, c, ldc, epilogue, steps);
-  parallel_for(down * across, 1, [&](int64_t begin, int64_t end) {
-    for (; begin < end; ++begin) {
-      const int64_t i = begin / across * rows, j = begin % across * cols;
-      if (i >= M || j >= N) continue;
-      Epilogue here = epilogue;
-      if (here.bias) here.bias += j;
-      if (here.residual) here.residual += i * here.residual_stride + j;
-      piece({a.data + i * a.row_stride, std::min(rows, M - i), K, a.row_stride, a.col_stride},
-            {b.data + j * b.col_stride, K, std::min(cols, N - j), b.row_stride, b.col_stride},
-            c + i * ldc + j, ldc, here, steps);
-    }
+  parallel_each(down * across, 1, [&](int64_t n) {
+    const int64_t i = n / across * rows, j = n % across * cols;
+    if (i >= M || j >= N) return;
+    Epilogue here = epilogue;
+    if (here.bias) here.bias += j;
+    if (here.residual) here.residual += i * here.residual_stride + j;
+    piece({a.data + i * a.row_stride, std::min(rows, M - i), K, a.row_stride, a.col_stride},
+          {b.data + j * b.col_stride, K, std::min(cols, N - j), b.row_stride, b.col_stride},
+          c + i * ldc + j, ldc, here, steps);
   });
 }
 

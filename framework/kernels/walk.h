@@ -47,9 +47,26 @@ template <class Part>
 // to = the sum of `parts` arrays of n numbers that lie behind each other, in order.
 static void sum_parts(int64_t parts, int64_t n, const real* from, real* to) {
   for_vectors(0, n, [=](int64_t i, auto part) {
-    Vec sum = part.load(from + i);
-    for (int64_t p = 1; p < parts; ++p) sum += part.load(from + p * n + i);
+    Vec sum{};
+    for (int64_t p = 0; p < parts; ++p) sum += part.load(from + p * n + i);
     part.store(to + i, sum);
+  });
+}
+
+// total = sums over n things, made in at most 16 pieces, always the same, and added in order:
+// f(i, end, sums) adds what it finds in [i, end) to `size` sums.
+template <class F> static void add_in_pieces(int64_t n, int64_t size, real* total, const F& f) {
+  const int64_t piece = std::max<int64_t>(1, ceil_div(n, 16)), pieces = ceil_div(n, piece);
+  const Scratch sums(pieces * size);
+  std::fill_n(sums.data, pieces * size, real(0));
+  parallel_for(n, piece, [&](int64_t i, int64_t end) { f(i, end, sums.data + i / piece * size); });
+  sum_parts(pieces, size, sums.data, total);
+}
+
+// Calls f(i) for n numbers i, `grain` of them or more in a piece of work.
+template <class F> static void parallel_each(int64_t n, int64_t grain, const F& f) {
+  parallel_for(n, grain, [&](int64_t i, int64_t end) {
+    for (; i < end; ++i) f(i);
   });
 }
 
@@ -67,9 +84,7 @@ template <class F> static void for_elements(int64_t n, int64_t flops, int64_t re
 template <class Row>
 static void for_rows(int64_t rows, int64_t n, int64_t flops, int64_t reals, const Row& row) {
   count_cost(flops * rows * n, bytes_of(reals * rows * n));
-  parallel_for(rows, row_grain(n), [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) row(r);
-  });
+  parallel_each(rows, row_grain(n), row);
 }
 
 // Calls row(at, a, b, n) for runs of n elements of y from y[at], of a from a[a] in steps of the

@@ -107,21 +107,17 @@ static void winograd(const Convolution& shape, const Correlation& c, const real*
   const int64_t wide = ceil_div(columns, kWidth) * kWidth;
   const Scratch mapped(16 * out * in), packed(16 * depth * wide);
   const Squares kernels{3, 3, in, 0, 0, 1, 1};  // `out` images of one square
-  parallel_for(out, row_grain(16 * in), [&](int64_t o, int64_t end) {
-    for (; o < end; ++o) {
-      kernels.map<3>(kernel_map, weight.data, o, nullptr, mapped.data + o * in, out * in);
-    }
+  parallel_each(out, row_grain(16 * in), [&](int64_t o) {
+    kernels.map<3>(kernel_map, weight.data, o, nullptr, mapped.data + o * in, out * in);
   });
   // Backward the kernel is turned around, and so are the outer two of four mapped numbers.
   const bool turned = weight.row_stride != 1;
   const Matrix u{nullptr, depth, columns, turned ? in : 1, turned ? 1 : in};
-  parallel_for(16, 1, [&](int64_t p, int64_t end) {
+  parallel_each(16, 1, [&](int64_t p) {
     constexpr int64_t kTurned[] = {3, 1, 2, 0};
-    for (; p < end; ++p) {
-      const int64_t from = turned ? 4 * kTurned[p / 4] + kTurned[p % 4] : p;
-      pack(u, mapped.data + from * out * in, depth, columns, wide / kWidth, depth,
-           packed.data + p * depth * wide);
-    }
+    const int64_t from = turned ? 4 * kTurned[p / 4] + kTurned[p % 4] : p;
+    pack(u, mapped.data + from * out * in, depth, columns, wide / kWidth, depth,
+         packed.data + p * depth * wide);
   });
   const int64_t down = ceil_div(c.target_h, 2), across = ceil_div(c.target_w, 2);
   const int64_t tiles = shape.batch * down * across;
@@ -185,22 +181,18 @@ static void winograd_weight_gradient(const Convolution& shape, const real* gy, c
         of_gy.map<2>(output_map_turned, gy, first + t, edge.data, m.data + t * out, m_step);
       }
     });
-    parallel_for(16, 1, [&](int64_t p, int64_t end) {
-      for (; p < end; ++p) {
-        piece({m.data + p * m_step, out, count, 1, out}, {v.data + p * v_step, count, in, in, 1},
-              sums.data + p * out * in, in, {.accumulate = true});
-      }
+    parallel_each(16, 1, [&](int64_t p) {
+      piece({m.data + p * m_step, out, count, 1, out}, {v.data + p * v_step, count, in, in, 1},
+            sums.data + p * out * in, in, {.accumulate = true});
     });
   }
-  parallel_for(out, row_grain(16 * in), [&](int64_t o, int64_t end) {
-    for (; o < end; ++o) {
-      for_vectors(0, in, [&](int64_t i, auto part) {
-        map_square<4, 3>(
-            kernel_map_turned,
-            [&](int y, int s) { return part.load(sums.data + ((4 * y + s) * out + o) * in + i); },
-            [&](int y, int s, Vec g) { part.store(gw + (o * 9 + 3 * y + s) * in + i, g); });
-      });
-    }
+  parallel_each(out, row_grain(16 * in), [&](int64_t o) {
+    for_vectors(0, in, [&](int64_t i, auto part) {
+      map_square<4, 3>(
+          kernel_map_turned,
+          [&](int y, int s) { return part.load(sums.data + ((4 * y + s) * out + o) * in + i); },
+          [&](int y, int s, Vec g) { part.store(gw + (o * 9 + 3 * y + s) * in + i, g); });
+    });
   });
 }
 

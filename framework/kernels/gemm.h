@@ -308,8 +308,9 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
         const int64_t R = tile_rows(int(vectors)), lines = panels > 1 ? 8 : 16;
         if (!tall) {  // the next rows
           block.tile.ask = {1, R * a.row_stride, R, a.row_stride, kLine};
-        } else if (steps < kDepth) {  // the next block, half of it each
-          block.tile.ask = {2, steps * a.col_stride, lines, a.col_stride, lines * a.col_stride};
+        } else if (!apart) {  // half of it each, of the next block, or of the lines beside
+          const int64_t behind = steps < kDepth ? steps * a.col_stride : kLine;
+          block.tile.ask = {2, behind, lines, a.col_stride, lines * a.col_stride};
         }
         if (b.col_stride == 1 && cols == panels * width) {
           block.tile.b = {from, b.row_stride, width};

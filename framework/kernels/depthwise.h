@@ -252,7 +252,7 @@ template <int most, class F>
 }
 
 // Calls add(R, K, y, k), which sums up R x K taps from (y, k) on, for all of a kernel: five by five
-// at most, and no more than the registers can hold the sums of.
+// at most, and no more than fit into the registers with two left for the rest.
 template <class F>
 [[gnu::always_inline]] static inline void for_taps(int64_t rows, int64_t cols, const F& add) {
   for (int64_t k = 0; k < cols; k += 5) {

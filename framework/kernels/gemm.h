@@ -42,10 +42,12 @@ struct Target {  // C
   bool accumulate = false;
   const real* bias = nullptr;  // that of the first column
 };
-struct Ask {                       // for what is needed next, in good time
-  int64_t panels = 0, behind = 0;  // tiles of so many panels ask for what is so far behind their A
-  // After 16 steps, unless they were the last, for `lines`, `inner` apart, `outer` further each
-  // time.
+struct Ask {  // for what is needed next, in good time
+  // The first tile of a row of them asks for what is `behind` its first number of A, the next of
+  // so many panels for what is half of the block's steps further.
+  int64_t panels = 0, behind = 0;
+  // After 16 steps, unless they were the last, each asks for `lines` lines, `inner` apart, and goes
+  // on by `outer`.
   int64_t lines = 0, inner = 0, outer = 0;
 };
 struct Tile {
@@ -150,7 +152,7 @@ struct Block {
   int64_t rows = 0, cols = 0, panels = 0;
   real* packed = nullptr;  // where B's panels are copied to; null: B is read where it lies
   real* strips = nullptr;  // where A's rows are copied to, tile by tile; null: likewise
-  bool copied = false;     // and whether they are there already
+  bool copied = false;     // the strips are filled already
   bool readable = false;   // R rows of A can be read also where fewer are left
   Epilogue finish = {};    // its activation and residual
 };
@@ -194,8 +196,11 @@ template <int V> static void run(const Block& block) {
     t.b = pack || !block.packed ? block.tile.b : Right{block.packed, V * kWidth, packed_panel};
     t.c = block.tile.c, t.c.data += i * t.c.stride, t.packed = block.packed;
     for (int64_t p = 0; p < block.panels; ++p) {
-      if (p == t.ask.panels) t.ask.lines = 0;
-      t.ahead = t.a.data + t.ask.behind + p * (t.depth / 2) * t.a.step;
+      if (p < t.ask.panels) {
+        t.ahead = t.a.data + t.ask.behind + p * (t.depth / 2) * t.a.step;
+      } else {
+        t.ask.lines = 0;
+      }
       t.last = p == block.panels - 1 ? last : kWidth;
       const auto make = pack                ? fitting_tile<R, V, true>
                         : t.rows > kFew     ? fitting_tile<R, V, false>
@@ -308,7 +313,7 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
         const int64_t R = tile_rows(int(vectors)), lines = panels > 1 ? 8 : 16;
         if (!tall) {  // the next rows
           block.tile.ask = {1, R * a.row_stride, R, a.row_stride, kLine};
-        } else if (!apart) {  // half of it each, of the next block, or of the lines beside
+        } else if (!apart) {  // the next block, or the lines beside: two panels half of it each
           const int64_t behind = steps < kDepth ? steps * a.col_stride : kLine;
           block.tile.ask = {2, behind, lines, a.col_stride, lines * a.col_stride};
         }

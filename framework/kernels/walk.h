@@ -54,7 +54,8 @@ static void sum_parts(int64_t parts, int64_t n, const real* from, real* to) {
 }
 
 // total = sums over n things, made in at most 16 pieces, always the same, and added in order:
-// f(i, end, sums) adds what it finds in [i, end) to `size` sums.
+// f(i, end, sums) adds what it finds in [i, end), which parallel_for makes a whole piece, to `size`
+// sums.
 template <class F> static void add_in_pieces(int64_t n, int64_t size, real* total, const F& f) {
   const int64_t piece = std::max<int64_t>(1, ceil_div(n, 16)), pieces = ceil_div(n, piece);
   const Scratch sums(pieces * size);
@@ -63,7 +64,7 @@ template <class F> static void add_in_pieces(int64_t n, int64_t size, real* tota
   sum_parts(pieces, size, sums.data, total);
 }
 
-// Calls f(i) for n numbers i, `grain` of them or more in a piece of work.
+// Calls f(i) for n numbers i, shared out in pieces of `grain`.
 template <class F> static void parallel_each(int64_t n, int64_t grain, const F& f) {
   parallel_for(n, grain, [&](int64_t i, int64_t end) {
     for (; i < end; ++i) f(i);

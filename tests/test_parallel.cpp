@@ -1,6 +1,7 @@
 // parallel_for: every index once, the same pieces for any number of threads, exceptions, nesting.
 #include "base/parallel.h"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <mutex>
@@ -79,6 +80,43 @@ TEST_CASE("several threads work at once", "[parallel][threads]") {
   });
   CHECK(ids.size() == 3);
   CHECK(ids.count(std::this_thread::get_id()) == 1);
+}
+
+// Waits until `done` says yes, or for a time in which every thread had its turn.
+template <class F> bool happens(const F& done) {
+  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  while (!done() && std::chrono::steady_clock::now() < end) std::this_thread::yield();
+  return done();
+}
+
+TEST_CASE("each thread begins with its own pieces", "[parallel][threads]") {
+  const Threads scope(2);
+  const auto main = std::this_thread::get_id();
+  for (int job = 0; job < 20; ++job) {
+    // Pieces 0 and 2 meet, then 1 and 3, so that neither thread can run ahead.
+    std::array<std::atomic<bool>, 4> begun{};
+    std::atomic<int> alone = 0, wrong = 0;
+    parallel_for(4, 1, [&](int64_t i, int64_t) {
+      begun[size_t(i)] = true;
+      alone += !happens([&] { return begun[size_t((i + 2) % 4)].load(); });
+      wrong += (std::this_thread::get_id() == main) != (i < 2);
+    });
+    REQUIRE(alone == 0);
+    REQUIRE(wrong == 0);
+  }
+}
+
+TEST_CASE("who has done its own pieces helps the others", "[parallel][threads]") {
+  const Threads scope(3);
+  for (int64_t slow = 0; slow < 9; ++slow) {  // it waits for all others, those of its thread, too
+    std::atomic<int> begun = 0, alone = 0;
+    parallel_for(9, 1, [&](int64_t i, int64_t) {
+      ++begun;
+      if (i == slow) alone += !happens([&] { return begun == 9; });
+    });
+    INFO("piece " << slow);
+    REQUIRE(alone == 0);
+  }
 }
 
 TEST_CASE("many short jobs one after another", "[parallel][threads]") {

@@ -3,6 +3,7 @@
 
 #include <sched.h>
 
+#include <chrono>
 #include <exception>
 #include <mutex>
 #include <thread>
@@ -12,24 +13,37 @@
 namespace kindling {
 namespace {
 
-// Spins for some 20 µs, which bridges the gap between two kernels without a system call.
+// Spins for 100 µs, which bridges the gap between two kernels: a thread that sleeps takes about as
+// long to wake, and the others wait for it.
 void wait_while_equal(const std::atomic<unsigned>& value, unsigned old) {
-  for (int i = 0; i < 1000 && value.load(std::memory_order_acquire) == old; ++i) {
+  using Clock = std::chrono::steady_clock;
+  const auto end = Clock::now() + std::chrono::microseconds(100);
+  do {
+    for (int i = 0; i < 32; ++i) {
+      if (value.load(std::memory_order_acquire) != old) return;
 #if defined(__x86_64__)
-    __builtin_ia32_pause();
+      __builtin_ia32_pause();
 #endif
-  }
+    }
+  } while (Clock::now() < end);
   value.wait(old, std::memory_order_acquire);
 }
 
 constinit thread_local bool serial = false;  // in a piece, or after run_serially()
 
 struct Job {
-  int64_t n, grain;
-  const void* body;
-  Piece piece;  // null ends the workers
+  int64_t n = 0, grain = 1;
+  const void* body = nullptr;
+  Piece piece = nullptr;  // without one, the workers end
 
   void run(int64_t i) const { piece(body, i, std::min(n, i + grain)); }
+};
+
+// The pieces beside each other that a thread begins with: from one job to the next of that size
+// it meets the same numbers, which its cache may still have. Then it helps the others.
+struct alignas(64) Share {
+  std::atomic<int64_t> next = 0;  // first index nobody has taken
+  int64_t end = 0;
 };
 
 // KINDLING_THREADS, or the processors this process may use.
@@ -49,9 +63,9 @@ struct Pool {
   std::mutex owner;  // held by the thread whose job runs
   std::atomic<int> size = threads_at_start();
   std::vector<std::jthread> workers;  // size - 1 of them, from the first job on
+  std::vector<Share> shares;          // of this job, one for each thread
   Job job{};
   alignas(64) std::atomic<unsigned> round = 0;  // counts jobs; a change wakes the workers
-  alignas(64) std::atomic<int64_t> next = 0;    // first index nobody has taken
   alignas(64) std::atomic<unsigned> busy = 0;   // workers still inside the job
   std::atomic<bool> failed = false;
   std::exception_ptr error;  // the first one
@@ -64,7 +78,7 @@ struct Pool {
     const std::lock_guard lock(owner);
     size = n;
     start({});
-    workers.clear();
+    workers.clear(), shares.clear();
   }
 
   void run(const Job& whole) {
@@ -73,35 +87,46 @@ struct Pool {
       for (int64_t i = 0; i < whole.n; i += whole.grain) whole.run(i);
       return;
     }
-    while (int(workers.size()) < size - 1) workers.emplace_back(&Pool::serve, this, round.load());
+    if (shares.empty()) shares = std::vector<Share>(size_t(size));
+    while (workers.size() + 1 < shares.size()) {
+      workers.emplace_back(&Pool::serve, this, round.load(), workers.size() + 1);
+    }
     start(whole);
-    work();
+    work(0);
     while (const unsigned left = busy) wait_while_equal(busy, left);
     if (failed) std::rethrow_exception(std::exchange(error, nullptr));
   }
 
   void start(const Job& whole) {
-    job = whole, next = 0, failed = false, busy = unsigned(workers.size());
+    job = whole, failed = false, busy = unsigned(workers.size());
+    const int64_t pieces = (whole.n + whole.grain - 1) / whole.grain, all = int64_t(shares.size());
+    for (int64_t t = 0, begin = 0; Share & share : shares) {
+      share.next = begin;
+      share.end = begin = std::min(whole.n, pieces * ++t / all * whole.grain);
+    }
     ++round;
     round.notify_all();
   }
 
-  void serve(unsigned last) {
+  void serve(unsigned last, size_t me) {
     for (;; ++last) {
       wait_while_equal(round, last);
       if (!job.piece) return;
-      work();
+      work(me);
       if (--busy == 0) busy.notify_one();
     }
   }
 
   // Takes pieces until none is left. Every thread of the job runs this.
-  void work() {
+  void work(size_t me) {
     serial = true;
     try {
-      for (int64_t i; (i = next.fetch_add(job.grain)) < job.n;) job.run(i);
+      for (size_t t = 0; t < shares.size(); ++t) {
+        Share& share = shares[(me + t) % shares.size()];
+        for (int64_t i; (i = share.next.fetch_add(job.grain)) < share.end;) job.run(i);
+      }
     } catch (...) {
-      next = job.n;  // the pieces not yet begun are dropped
+      for (Share& share : shares) share.next = job.n;  // the pieces not yet begun are dropped
       if (!failed.exchange(true)) error = std::current_exception();
     }
     serial = false;

@@ -145,9 +145,8 @@ static void attention(const Attention& a, const real* q, const real* k, const re
       log_sum[s.row(r)] = sum[r] == 0 ? 0 : largest[r] + std::log(sum[r]);
     }
   };
-  parallel_for(a.batch * a.heads * blocks, row_grain(rows * a.keys), [&](int64_t at, int64_t end) {
-    for (; at < end; ++at) block({.a = a, .n = at / blocks, .i = at % blocks * rows});
-  });
+  parallel_each(a.batch * a.heads * blocks, row_grain(rows * a.keys),
+                [&](int64_t at) { block({.a = a, .n = at / blocks, .i = at % blocks * rows}); });
 }
 
 static void attention_gradient(const Attention& a, const real* q, const real* k, const real* v,
@@ -196,10 +195,8 @@ static void attention_gradient(const Attention& a, const real* q, const real* k,
       }
     }
   };
-  parallel_for(groups * parts, 1, [&](int64_t at, int64_t end) {
-    for (; at < end; ++at) {
-      for (int64_t n = at / parts; n < heads; n += groups) head({.a = a, .n = n}, at % parts);
-    }
+  parallel_each(groups * parts, 1, [&](int64_t at) {
+    for (int64_t n = at / parts; n < heads; n += groups) head({.a = a, .n = n}, at % parts);
   });
   if (parts == 1 || !gq) return;
   for_rows(a.batch * a.queries, stride, 1, 1, [=, from = sums.data](int64_t r) {

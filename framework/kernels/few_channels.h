@@ -86,17 +86,15 @@ static void conv_of_one(const Convolution& c, const real* x, const real* weight,
     const int64_t k = i / (2 * out), o = i / 2 % out;
     weights.data[k * kWidth + i % (2 * out)] = k < taps ? weight[o * taps + k] : bias ? bias[o] : 0;
   }
-  parallel_for(c.batch, 1, [&](int64_t n, int64_t stop) {
+  parallel_each(c.batch, 1, [&](int64_t n) {
     const Scratch image(twins.frame.reals(1) + 8);  // pairs may reach over the end
-    for (; n < stop; ++n) {
-      twins.frame.copy(x + n * w.h * w.w, w.h, w.w, 1, image.data);
-      for (int64_t r = 0; r < w.out_h; ++r) {
-        const real* row = image.data + r * w.stride_h * twins.pitch;
-        real* to = y + (n * w.out_h + r) * w.out_w * out;
-        for_blocks(twins.pairs, [&](auto P, int64_t first) {
-          pairs_of_one<P>(c, twins, row + 2 * first, weights.data, to, first);
-        });
-      }
+    twins.frame.copy(x + n * w.h * w.w, w.h, w.w, 1, image.data);
+    for (int64_t r = 0; r < w.out_h; ++r) {
+      const real* row = image.data + r * w.stride_h * twins.pitch;
+      real* to = y + (n * w.out_h + r) * w.out_w * out;
+      for_blocks(twins.pairs, [&](auto P, int64_t first) {
+        pairs_of_one<P>(c, twins, row + 2 * first, weights.data, to, first);
+      });
     }
   });
 }
@@ -176,35 +174,33 @@ static void input_gradient_of_few(const Convolution& c, const real* gy, const re
   const int64_t pitch = (frame.right - frame.left) * c.in, down = w.dilation_h * pitch;
   const int64_t band =
       std::clamp<int64_t>((1 << 15) / std::max<int64_t>(1, w.out_w * K), 1, w.out_h);
-  parallel_for(c.batch, 1, [&](int64_t n, int64_t stop) {
+  parallel_each(c.batch, 1, [&](int64_t n) {
     const Scratch products(band * w.out_w * K), sums(frame.reals(c.in) + kWidth);
-    for (; n < stop; ++n) {
-      std::fill_n(sums.data, frame.reals(c.in), real(0));
-      for (int64_t begin = 0; begin < w.out_h; begin += band) {
-        const int64_t rows = std::min(band, w.out_h - begin);
-        piece({gy + (n * w.out_h + begin) * w.out_w * c.out, rows * w.out_w, c.out, c.out, 1},
-              {weight, c.out, K, K, 1}, products.data, K, {});
-        // Pixels whose windows overlap have their turns long after each other: to read a part of
-        // what was only just written takes long.
-        for (int64_t s = 0; s < w.kernel_w; ++s) {
-          for (int64_t r = 0; r < rows; ++r) {
-            for (int64_t p = s; p < w.out_w; p += w.kernel_w) {
-              const real* from = products.data + (r * w.out_w + p) * K;
-              real* to = sums.data + (begin + r) * w.stride_h * pitch + p * w.stride_w * c.in;
-              for (int64_t k = 0; k < w.kernel_h; ++k, from += row, to += down) {
-                for_vectors(0, row, [=](int64_t j, auto part) {
-                  store(to + j, load(to + j) + part.load(from + j));
-                });
-              }
+    std::fill_n(sums.data, frame.reals(c.in), real(0));
+    for (int64_t begin = 0; begin < w.out_h; begin += band) {
+      const int64_t rows = std::min(band, w.out_h - begin);
+      piece({gy + (n * w.out_h + begin) * w.out_w * c.out, rows * w.out_w, c.out, c.out, 1},
+            {weight, c.out, K, K, 1}, products.data, K, {});
+      // Pixels whose windows overlap have their turns long after each other: to read a part of
+      // what was only just written takes long.
+      for (int64_t s = 0; s < w.kernel_w; ++s) {
+        for (int64_t r = 0; r < rows; ++r) {
+          for (int64_t p = s; p < w.out_w; p += w.kernel_w) {
+            const real* from = products.data + (r * w.out_w + p) * K;
+            real* to = sums.data + (begin + r) * w.stride_h * pitch + p * w.stride_w * c.in;
+            for (int64_t k = 0; k < w.kernel_h; ++k, from += row, to += down) {
+              for_vectors(0, row, [=](int64_t j, auto part) {
+                store(to + j, load(to + j) + part.load(from + j));
+              });
             }
           }
         }
       }
-      // Of the sums, those that lie in the image.
-      Frame{-frame.top, w.h - frame.top, -frame.left, w.w - frame.left}.copy(
-          sums.data, frame.bottom - frame.top, frame.right - frame.left, c.in,
-          gx + n * w.h * w.w * c.in);
     }
+    // Of the sums, those that lie in the image.
+    Frame{-frame.top, w.h - frame.top, -frame.left, w.w - frame.left}.copy(
+        sums.data, frame.bottom - frame.top, frame.right - frame.left, c.in,
+        gx + n * w.h * w.w * c.in);
   });
 }
 

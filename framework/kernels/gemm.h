@@ -370,13 +370,14 @@ static void gemm_in_parts(const Matrix& a, const Matrix& b, real* c, int64_t ldc
 static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue) {
   const int64_t M = a.rows, N = b.cols, K = a.cols;
   count_cost(2 * M * N * K, bytes_of(M * K + K * N + M * N));
-  // Each piece packs its columns of B and reads its rows of A, which costs about as much a number.
-  const int64_t threads = threads_here();
-  const int64_t pieces = threads == 1 ? 1 : cut(4 * threads, M * N * K, 1 << 19);
+  // Each piece packs its columns of B and reads its rows of A, which costs about as much a number,
+  // and more where A is transposed.
+  const int64_t threads = threads_here(), most = a.col_stride == 1 ? 2 * threads : threads;
+  const int64_t pieces = threads == 1 ? 1 : cut(most, M * N * K, 1 << 19);
   int64_t across = cut(pieces, N, kLeastCols), down = cut(pieces / across, M, kLeastRows);
   while (across % 2 == 0 && M >= 2 * down * kLeastRows && across * M > 2 * down * N)
     across /= 2, down *= 2;
-  const int64_t rows = ceil_div(ceil_div(M, down), 24) * 24;
+  const int64_t rows = ceil_div(ceil_div(M, down), 12) * 12;
   const int64_t cols = ceil_div(ceil_div(N, across), kWidth) * kWidth;
   // For few columns of C a transposed A is waited for most of the time. So blocks are so small that
   // most of the next one can be asked for meanwhile.

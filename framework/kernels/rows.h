@@ -71,11 +71,9 @@ template <class Strip>
 static void for_strips(int64_t outer, int64_t n, int64_t inner, int64_t flops, const Strip& strip) {
   const int64_t strips = ceil_div(inner, kStrip);
   count_cost(flops * outer * n * inner, bytes_of(outer * (n + 1) * inner));
-  parallel_for(outer * strips, row_grain(n * std::min(inner, kStrip)), [&](int64_t i, int64_t end) {
-    for (; i < end; ++i) {
-      const int64_t o = i / strips, column = i % strips * kStrip;
-      strip(o * n * inner + column, o * inner + column, std::min(kStrip, inner - column));
-    }
+  parallel_each(outer * strips, row_grain(n * std::min(inner, kStrip)), [&](int64_t i) {
+    const int64_t o = i / strips, column = i % strips * kStrip;
+    strip(o * n * inner + column, o * inner + column, std::min(kStrip, inner - column));
   });
 }
 

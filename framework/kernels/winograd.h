@@ -127,36 +127,34 @@ static void winograd(const Convolution& shape, const Correlation& c, const real*
   const int64_t fit = (1 << 17) / (16 * (depth + columns));  // with sums, half the second cache
   const int64_t most =
       std::clamp<int64_t>(ceil_div(tiles, threads_here()), 1, std::max<int64_t>(1, fit / 24) * 24);
-  parallel_for(ceil_div(tiles, most), 1, [&](int64_t chunk, int64_t end) {
+  parallel_each(ceil_div(tiles, most), 1, [&](int64_t chunk) {
     const int64_t v_step = plane_of(most, depth), m_step = plane_of(most, columns);
     const Scratch v(16 * v_step), m(16 * m_step), edge(16 * depth), outside(columns);
-    for (; chunk < end; ++chunk) {
-      const int64_t start = chunk * most, count = std::min(most, tiles - start);
-      for (int64_t t = 0; t < count; ++t) {
-        from.map<4>(input_map, source, start + t, edge.data, v.data + t * depth, v_step);
+    const int64_t start = chunk * most, count = std::min(most, tiles - start);
+    for (int64_t t = 0; t < count; ++t) {
+      from.map<4>(input_map, source, start + t, edge.data, v.data + t * depth, v_step);
+    }
+    for (int64_t p = 0; p < 16; ++p) {
+      piece({v.data + p * v_step, count, depth, depth, 1},
+            {packed.data + p * depth * wide, depth, columns, wide, 1}, m.data + p * m_step, columns,
+            {});
+    }
+    for (int64_t t = 0; t < count; ++t) {
+      const int64_t y = to.y(start + t), x = to.x(start + t);
+      real* pixel[2][2];
+      for (int64_t i = 0; i < 4; ++i) {
+        const int64_t r = y + i / 2, s = x + i % 2;
+        pixel[i / 2][i % 2] = r < c.target_h && s < c.target_w
+                                  ? target + to.image(start + t) + (r * c.target_w + s) * columns
+                                  : outside.data;
       }
-      for (int64_t p = 0; p < 16; ++p) {
-        piece({v.data + p * v_step, count, depth, depth, 1},
-              {packed.data + p * depth * wide, depth, columns, wide, 1}, m.data + p * m_step,
-              columns, {});
-      }
-      for (int64_t t = 0; t < count; ++t) {
-        const int64_t y = to.y(start + t), x = to.x(start + t);
-        real* pixel[2][2];
-        for (int64_t i = 0; i < 4; ++i) {
-          const int64_t r = y + i / 2, s = x + i % 2;
-          pixel[i / 2][i % 2] = r < c.target_h && s < c.target_w
-                                    ? target + to.image(start + t) + (r * c.target_w + s) * columns
-                                    : outside.data;
-        }
-        for_vectors(0, columns, [&](int64_t o, auto part) {
-          const real* sums = m.data + t * columns + o;
-          const Vec first = bias ? part.load(bias + o) : Vec{};
-          map_square<4, 2>(
-              output_map, [&](int i, int j) { return part.load(sums + (4 * i + j) * m_step); },
-              [&](int i, int j, Vec sum) { part.store(pixel[i][j] + o, sum + first); });
-        });
-      }
+      for_vectors(0, columns, [&](int64_t o, auto part) {
+        const real* sums = m.data + t * columns + o;
+        const Vec first = bias ? part.load(bias + o) : Vec{};
+        map_square<4, 2>(
+            output_map, [&](int i, int j) { return part.load(sums + (4 * i + j) * m_step); },
+            [&](int i, int j, Vec sum) { part.store(pixel[i][j] + o, sum + first); });
+      });
     }
   });
 }

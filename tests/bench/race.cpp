@@ -13,40 +13,66 @@ namespace kindling::bench {
 namespace {
 
 constexpr double kSlice = 0.010;  // seconds of calls in each turn
-// Threads of a peer go on waiting for work in a loop, for 2 ms where they are OpenMP's, so what
-// comes next is not timed before they have gone to sleep.
-constexpr double kSettle = 0.005;
+// Threads of a peer go on waiting for work in a loop: OpenMP's take 3 ms of their processor for
+// that, so what comes next is not timed before they have gone to sleep.
+constexpr double kSettle = 0.010;
 constexpr int64_t kPeakFlops = 384 * 40'000;   // of a thread
 constexpr double kQuiet = 0.9, kShare = 0.95;  // of the best peak; of the processors' time
 constexpr int kTries = 4;
 
-// Mean seconds of a call, over `seconds` or one call.
-double slice(const Contender& contender, double seconds) {
-  if (contender.slice) return contender.slice(seconds);
+// Calls f(n) on each thread once, with 0 on this one. Every piece waits for the others, so each
+// thread has one.
+template <class F> void on_each_thread(const F& f) {
+  const auto main = std::this_thread::get_id();
+  std::atomic<int> arrived = 0, worker = 0;
+  parallel_for(threads(), 1, [&](int64_t, int64_t) {
+    ++arrived;
+    while (arrived < threads()) std::this_thread::yield();
+    f(std::this_thread::get_id() == main ? 0 : ++worker);
+  });
+}
+
+// Of all our threads. Each reads its own clock, since of a thread that runs elsewhere the system
+// knows only what it had at the last tick, some milliseconds ago.
+double processor_seconds() {
+  std::atomic<double> sum = 0;
+  on_each_thread([&](int) {
+    timespec time;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    sum += double(time.tv_sec) + double(time.tv_nsec) * 1e-9;
+  });
+  return sum;
+}
+
+// Mean seconds of a call, over `seconds` or one call; and what part of its processors' time the
+// contender `peak` got meanwhile.
+struct Slice {
+  double seconds, share = 1;
+};
+
+Slice slice(const Contender& contender, double seconds) {
+  if (contender.slice) return {contender.slice(seconds)};
   double start = clock_seconds();
   int64_t warm = 0, calls = 0;
   do contender.run(), ++warm;
   while (clock_seconds() - start < kSettle);
   // A look at the clock costs, too: one for each 20 µs.
   const int64_t group = std::max(int64_t{1}, int64_t(double(warm) * 20e-6 / kSettle));
+  const bool peak = contender.name == "peak";
+  const double used = peak ? processor_seconds() : 0;
   start = clock_seconds();
   do {
     for (int64_t i = 0; i < group; ++i) contender.run();
     calls += group;
   } while (clock_seconds() - start < seconds);
-  return (clock_seconds() - start) / double(calls);
+  const double all = clock_seconds() - start;
+  return {all / double(calls), peak ? (processor_seconds() - used) / all / threads() : 1};
 }
 
 double median(std::vector<double> v) {
   std::ranges::sort(v);
   const size_t n = v.size();
   return (v[n / 2] + v[(n - 1) / 2]) / 2;
-}
-
-double processor_seconds() {  // of all threads of this process
-  timespec time;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return double(time.tv_sec) + double(time.tv_nsec) * 1e-9;
 }
 
 struct Turns {
@@ -60,10 +86,9 @@ Turns take_turns(const std::vector<Contender>& contenders, int rounds) {
   const double start = clock_seconds();
   for (int round = 0; round < rounds; ++round) {
     for (size_t i = 0; i < contenders.size(); ++i) {
-      const double begin = clock_seconds(), used = processor_seconds();
-      seconds[i].push_back(slice(contenders[i], kSlice));
-      if (contenders[i].name != "peak") continue;
-      shares.push_back((processor_seconds() - used) / (clock_seconds() - begin) / threads());
+      const Slice now = slice(contenders[i], kSlice);
+      seconds[i].push_back(now.seconds);
+      if (contenders[i].name == "peak") shares.push_back(now.share);
     }
     if (round == 0 && clock_seconds() - start > 1) rounds = std::min(rounds, 5);  // a slow row
   }
@@ -117,15 +142,8 @@ const std::vector<int>& processors() {
 
 void pin_threads() {
   if (threads() == 1) return pin({processors().back()});
-  // This thread gets the first processor, as OpenMP has it. Every piece waits for the others, so
-  // each thread has one.
-  const auto main = std::this_thread::get_id();
-  std::atomic<int> arrived = 0, worker = 0;
-  parallel_for(threads(), 1, [&](int64_t, int64_t) {
-    ++arrived;
-    while (arrived < threads()) std::this_thread::yield();
-    pin({processors()[std::this_thread::get_id() == main ? 0 : size_t(++worker)]});
-  });
+  // This thread gets the first processor, as OpenMP has it.
+  on_each_thread([](int n) { pin({processors()[size_t(n)]}); });
 }
 
 void unpin() { pin(processors()); }

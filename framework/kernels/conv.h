@@ -36,11 +36,11 @@ static Segments segments_of(const Phase& phase, const Frame& frame, int64_t chan
   return result;
 }
 
-// Tiles of 6 rows or of 8, whichever cover a row of pixels with less waste.
+// The width of tiles that load least for a row of pixels: for each step and V vectors, one number a
+// pixel and V vectors a tile, so that a multiply-add needs 1 / V + tiles / pixels of a load.
 static int64_t widest_for(int64_t pixels) {
-  const auto covered = [pixels](int64_t R) { return ceil_div(pixels, R / 2) * (R / 2); };
-  return kMaxVectors < 4 || covered(tile_rows(4)) * 20 <= covered(tile_rows(3)) * 21 ? kMaxVectors
-                                                                                     : 3;
+  const auto tiles = [pixels](int V) { return ceil_div(pixels, tile_rows(V)); };
+  return kMaxVectors < 4 || 12 * (tiles(4) - tiles(3)) <= pixels ? kMaxVectors : 3;
 }
 
 // target = source * weight + bias. `weight` is the matrix [channels of the source, channels of the
@@ -82,11 +82,9 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
     const real* image = source + i / bands * c.source_h * c.source_w * c.source_channels;
     real* const result = target + i / bands * c.target_h * c.target_w * c.target_channels;
     Frame frame = frame_of(c, begin, end);
-    // Tiles may read pixels behind the last one, so behind an image in place there is another.
-    const int64_t behind = tile_rows(1) * c.step_w, channels = c.source_channels;
-    const bool copied = !frame.inside(c.source_h, c.source_w) || i / bands == shape.batch - 1 ||
-                        c.source_h * c.source_w < behind;
-    const Scratch scratch(copied ? frame.reals(channels) + behind * channels : 0);
+    const int64_t channels = c.source_channels;
+    const bool copied = !frame.inside(c.source_h, c.source_w);
+    const Scratch scratch(copied ? frame.reals(channels) : 0);
     if (copied) {
       frame.copy(image, c.source_h, c.source_w, channels, scratch.data);
       image = scratch.data;
@@ -110,8 +108,7 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
                                      bias ? bias + at : nullptr}},
                       .rows = phase.cols,
                       .cols = cols,
-                      .panels = panels,
-                      .readable = true};
+                      .panels = panels};
           for (int64_t r = begin; r < std::min(end, phase.rows); ++r) {
             const int64_t pixel = (phase.y + r * c.spread_h) * c.target_w + phase.x;
             block.tile.a.data = image + (r * c.step_h - frame.top) * pitch + g * depth;
@@ -198,7 +195,7 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
         for (int64_t k = 0; k < K / columns; ++k) {
           const real* taps =
               frames + k / runs * w.dilation_h * pitch + k % runs * w.dilation_w * c.in + g * in;
-          Block block{.readable = exchanged};
+          Block block;
           block.tile.depth = w.out_w;
           block.rows = exchanged ? columns : outs;
           if (exchanged) {
@@ -217,8 +214,8 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
             group.tile.c.data += column, group.cols = cols, group.panels = panels;
             run(vectors, group);
           };
-          for_groups(exchanged ? outs : columns, w.out_w * rows, std::min(kMaxVectors, 3),
-                     run_group);
+          for_groups(exchanged ? outs : columns, w.out_w * rows,
+                     exchanged ? kMaxVectors : std::min(kMaxVectors, 3), run_group);
         }
       }
     }

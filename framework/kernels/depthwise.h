@@ -117,6 +117,15 @@ static int64_t turned(int64_t i, int64_t taps) {
 
 template <int n> using Number = std::integral_constant<int, n>;
 
+// Calls f(Number<n>()), or of the most, if n is more.
+template <int most, class F>
+[[gnu::always_inline]] static inline void with_number(int64_t n, const F& f) {
+  if constexpr (most > 1) {
+    if (n < most) return with_number<most - 1>(n, f);
+  }
+  f(Number<most>());
+}
+
 // ---- Forward, and the gradient of the input -----------------------------------------------------
 
 // P pixels in a line of V vectors of channels, or of a part of one, with R x K taps, or as many as
@@ -152,16 +161,13 @@ template <int R, int K, int P, int V, class Part>
   }
 }
 
-// Calls f(P, p) for blocks of P pixels, 8, 4 or 1, that cover `pixels`. The last of the large ones
-// may overlap the one before: its pixels are computed twice.
+// Calls f(P, p) for blocks of P pixels, up to 8 and as many as each other, that cover `pixels`.
 template <class F>
 [[gnu::always_inline]] static inline void for_blocks(int64_t pixels, const F& f) {
-  int64_t p = 0;
-  const auto blocks = [&](auto P) {
-    for (; pixels >= P && pixels - p > P / 2; p += P) f(P, std::min(p, pixels - P));
-  };
-  blocks(Number<8>()), blocks(Number<4>());
-  for (; p < pixels; ++p) f(Number<1>(), p);
+  for (int64_t p = 0, n; p < pixels; p += n) {
+    n = ceil_div(pixels - p, ceil_div(pixels - p, 8));
+    with_number<8>(n, [&](auto P) { f(P, p); });
+  }
 }
 
 static void depthwise(const Convolution& shape, const Correlation& c, const real* source,
@@ -240,15 +246,6 @@ static void add_taps(Part part, const Region& region, const Cut& cut, const real
     real* place = sums + i / K * region.down.weights + i % K * kWidth;
     store(place, load(place) + sum[i / K][i % K]);
   }
-}
-
-// Calls f(Number<n>()), or of the most, if n is more.
-template <int most, class F>
-[[gnu::always_inline]] static inline void with_number(int64_t n, const F& f) {
-  if constexpr (most > 1) {
-    if (n < most) return with_number<most - 1>(n, f);
-  }
-  f(Number<most>());
 }
 
 // Calls add(R, K, y, k), which sums up R x K taps from (y, k) on, for all of a kernel: five by five

@@ -55,21 +55,19 @@ struct Tile {
   Left a = {};
   Right b = {};
   Target c = {};
-  real* packed = nullptr;      // where B's panel is copied to
-  int64_t rows = 0, last = 0;  // of C; `last` columns are in its last vector
+  real* packed = nullptr;  // where B's panel is copied to
+  int64_t last = 0;        // columns in the last vector
   Ask ask = {};
   const real* ahead = nullptr;
 };
 
-// kWhole: all R rows of A can be read, three of which share a pointer. Otherwise those past the
-// last read that one again, so that nothing outside A is read. Either way what they sum is dropped.
-// kUnit: A's step in tiles of one vector, its row stride in wider ones, is the constant 1, which
-// makes addresses cheaper: there these are what is short.
-template <int R, int V, bool kWhole, bool kPack, bool kUnit>
-[[gnu::noinline]] static void tile(const Tile& t) {
+// R rows by V vectors. kPack: B's panel is copied. kUnit: A's step in tiles of one vector, its row
+// stride in wider ones, is the constant 1, which makes addresses cheaper: there these are what is
+// short.
+template <int R, int V, bool kPack, bool kUnit> [[gnu::noinline]] static void tile(const Tile& t) {
   static_assert(R * V + V + 1 <= Isa::kRegisters,
                 "the tile, a row of B and a number of A must stay in registers");
-  constexpr int kShare = kWhole ? 3 : 1, kPointers = (R + kShare - 1) / kShare;
+  constexpr int kShare = 3, kPointers = (R + kShare - 1) / kShare;  // rows of A share a pointer
   Vec sum[R][V];  // in registers, since the loops over them unroll: those have no index
 #pragma GCC unroll 4
   for (int v = 0; v < V; ++v) {
@@ -89,7 +87,7 @@ template <int R, int V, bool kWhole, bool kPack, bool kUnit>
     const real* row[kPointers] = {t.a.data + t.a.segments[s]};
 #pragma GCC unroll 16
     for (int i = 1; i < kPointers; ++i) {
-      row[i] = row[i - 1] + (kWhole || i < t.rows ? kShare * row_stride : 0);
+      row[i] = row[i - 1] + kShare * row_stride;
     }
     if (t.b.segments) b = t.b.data + t.b.segments[s];
     for (int64_t left = t.depth; left > 0;) {
@@ -119,28 +117,33 @@ template <int R, int V, bool kWhole, bool kPack, bool kUnit>
       ahead += t.ask.outer;
     }
   }
-  real* to = t.c.data;
+  const Target c = t.c;  // copied, since for all the compiler knows a store might change t
+  const int64_t last = t.last;
+  real* to = c.data;
 #pragma GCC unroll 16
-  for (int r = 0; r < R; ++r, to += t.c.stride) {
-    if (r == t.rows) return;
+  for (int r = 0; r < R; ++r, to += c.stride) {
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
       real* place = to + v * kWidth;
-      if (v < V - 1 || t.last == kWidth) {
-        store(place, t.c.accumulate ? sum[r][v] + load(place) : sum[r][v]);
+      if (v < V - 1 || last == kWidth) {
+        store(place, c.accumulate ? sum[r][v] + load(place) : sum[r][v]);
       } else {
-        if (t.c.accumulate) sum[r][v] += load_first(place, t.last);
-        store_first(place, sum[r][v], t.last);
+        if (c.accumulate) sum[r][v] += load_first(place, last);
+        store_first(place, sum[r][v], last);
       }
     }
   }
 }
 
-// The tile for what is known of A: whether R rows of it can be read, and whether kUnit holds.
-template <int R, int V, bool kPack> static void fitting_tile(const Tile& t, bool readable) {
-  if (t.rows < R && !readable) return tile<R, V, false, kPack, false>(t);
-  const bool unit = !kPack && (V == 1 ? t.a.step : t.a.row_stride) == 1;
-  unit ? tile<R, V, true, kPack, !kPack>(t) : tile<R, V, true, kPack, false>(t);
+template <int R, int V> static void fitting_tile(const Tile& t) {
+  const bool unit = (V == 1 ? t.a.step : t.a.row_stride) == 1;
+  unit ? tile<R, V, false, true>(t) : tile<R, V, false, false>(t);
+}
+
+// The tile of `rows` by V; R counts those there are.
+template <int V, size_t... R> static auto tile_of(int64_t rows, std::index_sequence<R...>) {
+  static constexpr void (*kTiles[])(const Tile&) = {fitting_tile<int(R) + 1, V>...};
+  return kTiles[rows - 1];
 }
 
 // ---- Blocks: rows of C by panels of one width ---------------------------------------------------
@@ -153,7 +156,6 @@ struct Block {
   real* packed = nullptr;  // where B's panels are copied to; null: B is read where it lies
   real* strips = nullptr;  // where A's rows are copied to, tile by tile; null: likewise
   bool copied = false;     // the strips are filled already
-  bool readable = false;   // R rows of A can be read also where fewer are left
   Epilogue finish = {};    // its activation and residual
 };
 
@@ -180,21 +182,23 @@ template <int R> static void copy_strips(const Left& a, int64_t depth, int64_t s
 }
 
 template <int V> static void run(const Block& block) {
-  constexpr int R = tile_rows(V), kFew = std::min(R, 8);  // rows, and where fewer are left
+  constexpr int64_t R = tile_rows(V);
   Tile t = block.tile;
   const int64_t last = block.cols - (block.panels * V - 1) * kWidth;
   const int64_t packed_panel = V * kWidth * t.depth * t.a.count;
   if (block.strips && !block.copied) copy_strips<R>(t.a, t.depth, block.rows / R, block.strips);
   bool pack = block.packed;
-  for (int64_t i = 0; i < block.rows; i += t.rows) {
-    const int64_t left = block.rows - i;
-    t.rows = left > R && left <= 2 * kFew ? kFew : std::min<int64_t>(R, left);
+  for (int64_t i = 0, rows; i < block.rows; i += rows) {
+    const int64_t left = block.rows - i;  // in tiles as high as each other, if that can be
+    rows = pack || block.strips ? std::min(R, left) : ceil_div(left, ceil_div(left, R));
     t.a = block.tile.a, t.a.data += i * t.a.row_stride, t.ask = block.tile.ask;
-    if (block.strips && t.rows == R) {
+    if (block.strips && rows == R) {
       t.a = {.data = block.strips + i * (t.depth + kWidth), .row_stride = 1, .step = R};
     }
     t.b = pack || !block.packed ? block.tile.b : Right{block.packed, V * kWidth, packed_panel};
     t.c = block.tile.c, t.c.data += i * t.c.stride, t.packed = block.packed;
+    const auto make =
+        pack ? tile<R, V, true, false> : tile_of<V>(rows, std::make_index_sequence<R>());
     for (int64_t p = 0; p < block.panels; ++p) {
       if (p < t.ask.panels) {
         t.ahead = t.a.data + t.ask.behind + p * (t.depth / 2) * t.a.step;
@@ -202,17 +206,13 @@ template <int V> static void run(const Block& block) {
         t.ask.lines = 0;
       }
       t.last = p == block.panels - 1 ? last : kWidth;
-      const auto make = pack                ? fitting_tile<R, V, true>
-                        : t.rows > kFew     ? fitting_tile<R, V, false>
-                        : t.rows > kFew / 2 ? fitting_tile<kFew, V, false>
-                                            : fitting_tile<kFew / 2, V, false>;
-      make(t, block.readable);
+      make(t);
       t.b.data += t.b.panel_step, t.c.data += V * kWidth;
       if (t.c.bias) t.c.bias += V * kWidth;
       if (pack) t.packed += packed_panel;
     }
     pack = false;
-    if (block.finish.activation || block.finish.residual) finish(block, i, t.rows);
+    if (block.finish.activation || block.finish.residual) finish(block, i, rows);
   }
 }
 
@@ -320,7 +320,7 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
         if (b.col_stride == 1 && cols == panels * width) {
           block.tile.b = {from, b.row_stride, width};
           const bool small = b.row_stride == width || bytes_of(b.row_stride * depth) <= 1 << 18;
-          if (!small && M > 16) block.packed = scratch.data;
+          if (!small && block.rows > 16) block.packed = scratch.data;
         } else {
           pack(b, from, depth, cols, vectors, depth, scratch.data);
         }

@@ -100,9 +100,9 @@ struct Pool {
   void start(const Job& whole) {
     job = whole, failed = false, busy = unsigned(workers.size());
     const int64_t pieces = (whole.n + whole.grain - 1) / whole.grain, all = int64_t(shares.size());
-    for (int64_t t = 0, begin = 0; Share & share : shares) {
-      share.next = begin;
-      share.end = begin = std::min(whole.n, pieces * ++t / all * whole.grain);
+    for (int64_t t = 0; t < all; ++t) {
+      shares[size_t(t)].next = pieces * t / all * whole.grain;
+      shares[size_t(t)].end = std::min(whole.n, pieces * (t + 1) / all * whole.grain);
     }
     ++round;
     round.notify_all();

@@ -40,7 +40,8 @@ static Segments segments_of(const Phase& phase, const Frame& frame, int64_t chan
 // pixel and V vectors a tile, so that a multiply-add needs 1 / V + tiles / pixels of a load.
 static int64_t widest_for(int64_t pixels) {
   const auto tiles = [pixels](int V) { return ceil_div(pixels, tile_rows(V)); };
-  return kMaxVectors < 4 || 12 * (tiles(4) - tiles(3)) <= pixels ? kMaxVectors : 3;
+  constexpr int V = kMaxVectors;
+  return V * (V - 1) * (tiles(V) - tiles(V - 1)) <= pixels ? V : V - 1;
 }
 
 // target = source * weight + bias. `weight` is the matrix [channels of the source, channels of the
@@ -214,8 +215,8 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
             group.tile.c.data += column, group.cols = cols, group.panels = panels;
             run(vectors, group);
           };
-          for_groups(exchanged ? outs : columns, w.out_w * rows,
-                     exchanged ? kMaxVectors : std::min(kMaxVectors, 3), run_group);
+          for_groups(exchanged ? outs : columns, w.out_w * rows, exchanged ? kMaxVectors : 3,
+                     run_group);
         }
       }
     }

@@ -18,7 +18,7 @@ namespace kindling::kernel {
 
 // A tile of V vectors has as many rows as fill three quarters of the registers, up to twelve; the
 // others are for a row of B and a number of A.
-inline constexpr int kMaxVectors = Isa::kRegisters >= 32 ? 4 : 2;
+inline constexpr int kMaxVectors = Isa::kRegisters >= 32 ? 4 : 3;
 constexpr int tile_rows(int V) { return std::min(12, Isa::kRegisters * 3 / 4 / V); }
 
 inline constexpr int64_t kOneSegment[] = {0};
@@ -217,8 +217,7 @@ template <int V> static void run(const Block& block) {
 }
 
 static void run(int64_t vectors, const Block& block) {
-  static constexpr void (*kRuns[])(const Block&) = {run<1>, run<2>, run<std::min(3, kMaxVectors)>,
-                                                    run<kMaxVectors>};
+  static constexpr void (*kRuns[])(const Block&) = {run<1>, run<2>, run<3>, run<kMaxVectors>};
   kRuns[vectors - 1](block);
 }
 
@@ -287,8 +286,9 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
   // for many columns a copy costs little.
   const bool apart =
       a.row_stride == 1 && N > 4 * kWidth && (bytes_of(a.col_stride) >= kFar || N >= 128 * kWidth);
-  // Beside each other in memory, eight rows of A fill half a cache line, six of them may need two.
-  const int64_t most = tall && N > 8 * kWidth ? std::min(kMaxVectors, 3) : kMaxVectors;
+  // Beside each other in memory, eight rows of A fill half a cache line, six of them may need two;
+  // and the higher the tiles, the less a copy costs, which few columns share.
+  const int64_t most = apart && N <= 32 * kWidth ? 2 : tall && N > 8 * kWidth ? 3 : kMaxVectors;
   const int64_t deepest = std::min(K, steps), packed = deepest * ceil_div(N, kWidth) * kWidth;
   const int64_t room = std::min(packed, kSecondCache / bytes_of(1));
   const Scratch scratch(room + (apart ? std::min(M, kTallRows) * (deepest + kWidth) : 0));
@@ -372,17 +372,18 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
   count_cost(2 * M * N * K, bytes_of(M * K + K * N + M * N));
   // Each piece packs its columns of B and reads its rows of A, which costs about as much a number,
   // and more where A is transposed.
-  const int64_t threads = threads_here(), most = a.col_stride == 1 ? 2 * threads : threads;
+  const bool tall = a.col_stride != 1;
+  const int64_t threads = threads_here(), most = tall ? threads : 2 * threads;
   const int64_t pieces = threads == 1 ? 1 : cut(most, M * N * K, 1 << 19);
   int64_t across = cut(pieces, N, kLeastCols), down = cut(pieces / across, M, kLeastRows);
-  while (across % 2 == 0 && M >= 2 * down * kLeastRows && across * M > 2 * down * N)
+  while (across % 2 == 0 && M >= 2 * down * kLeastRows && (tall || across * M > 2 * down * N))
     across /= 2, down *= 2;
   const int64_t rows = ceil_div(ceil_div(M, down), 12) * 12;
   const int64_t cols = ceil_div(ceil_div(N, across), kWidth) * kWidth;
   // For few columns of C a transposed A is waited for most of the time. So blocks are so small that
   // most of the next one can be asked for meanwhile.
-  const bool waits = a.col_stride != 1 && bytes_of(a.col_stride) < (N > 4 * kWidth ? kFar : 4096) &&
-                     M >= 64 && N <= 8 * kWidth && K > 8 * kDepth;
+  const bool waits = tall && bytes_of(a.col_stride) < (N > 4 * kWidth ? kFar : 4096) && M >= 64 &&
+                     N <= 8 * kWidth && K > 8 * kDepth;
   const int64_t steps = waits ? 96 : kDepth;
   const Uncounted rest;  // an activation would count itself
   const bool in_parts =

@@ -121,7 +121,8 @@ void race(Bench& bench, const std::string& name, Convolution p) {
               .name = name,
               .work = 2 * products,
               .unit = "GFLOP/s",
-              .contenders = contenders},
+              .contenders = contenders,
+              .twin = "onednn-nhwc"},  // in our layout
              [&](const std::string& of) {
                check(p, {const_cast<float*>(result.data()), size_t(result.size())},
                      products / double(result.size()), of);

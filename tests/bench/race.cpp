@@ -222,6 +222,12 @@ void Bench::race(Row row, const std::function<void(const std::string&)>& check) 
     line.limit_pct = 100 * line.rate * 1e9 * seconds[copy_at] / double(copied);
   }
   print(line, quiet);
+  for (size_t i = 0; i < peak_at; ++i) {
+    if (row.contenders[i].name != row.twin) continue;
+    Line twin = line;
+    twin.kind += "_same", twin.best_peer = row.twin, twin.peer_ms = seconds[i] * 1e3;
+    print(twin, quiet);
+  }
   if (!quiet) {
     fmt::print("# noisy, not kept: {}: peak at {:.0f} % of its best, with {:.0f} % of the time\n",
                line.name, 100 * best_peak_ / seconds[peak_at], 100 * turns.share);
@@ -242,7 +248,9 @@ void Bench::print(const Line& line, bool keep) {
 }
 
 void Bench::end_part() {
-  fmt::print("{}", summary(part_));
+  std::map<std::string, std::vector<Line>> kinds;
+  for (const Line& line : part_) kinds[line.kind].push_back(line);
+  for (const auto& [kind, lines] : kinds) fmt::print("{}", summary(lines));
   if (noisy_ > 0) fmt::print("# {} of {} lines were noisy\n", noisy_, part_.size());
   part_.clear(), noisy_ = 0;
 }

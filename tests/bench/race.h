@@ -25,6 +25,7 @@ struct Row {
   std::string unit;  // of 1e9 of them a second
   Limit limit = peak;
   std::vector<Contender> contenders;  // the one that is named "ours" need not be there
+  std::string twin = "";              // a peer that gets a line of its own, of `kind`_same
 };
 
 // PyTorch in a process of its own (peers/torch_peer.py), which works only when it is asked to.

@@ -175,6 +175,23 @@ TEST_CASE("the exception of a piece is thrown again and the pool goes on", "[par
   }
 }
 
+TEST_CASE("after an exception no piece begins", "[parallel][threads]") {
+  const Threads scope(2);
+  std::atomic<int> ran = 0;
+  CHECK_THROWS_WITH(parallel_for(1'000'000, 1,
+                                 [&](int64_t begin, int64_t) {
+                                   if (begin == 0) throw std::runtime_error("the first");
+                                   // Slow enough for the other thread to hear of it.
+                                   const auto start = std::chrono::steady_clock::now();
+                                   while (std::chrono::steady_clock::now() - start <
+                                          std::chrono::microseconds(20)) {
+                                   }
+                                   ++ran;
+                                 }),
+                    "the first");
+  CHECK(ran < 500'000);
+}
+
 TEST_CASE("threads outside the pool share it or do their work alone", "[parallel][threads]") {
   const Threads scope(2);
   std::atomic<int64_t> sum = 0;

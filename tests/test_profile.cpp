@@ -127,7 +127,7 @@ TEST_CASE("profile: the table has a line for each operation and for the rest", "
                         ContainsSubstring("\npeak of "));
 }
 
-TEST_CASE("profile: the measured peak is that of a machine", "[profile]") {
+TEST_CASE("profile: the measured peak is that of a machine", "[profile][speed]") {
   const Peak peak = measure_peak();
   // One core does at least a multiply-add of 4 floats per cycle at 1 GHz, and no machine with two
   // vector units of 16 floats at 6 GHz and 1024 cores does more than the upper bound.

@@ -13,11 +13,9 @@
 namespace kindling {
 namespace {
 
-// Spins for 100 µs, which bridges the gap between two kernels: a thread that sleeps takes about as
-// long to wake, and the others wait for it.
-void wait_while_equal(const std::atomic<unsigned>& value, unsigned old) {
-  using Clock = std::chrono::steady_clock;
-  const auto end = Clock::now() + std::chrono::microseconds(100);
+// Spins for a while before it sleeps.
+void wait_while_equal(const std::atomic<unsigned>& value, unsigned old, int microseconds) {
+  const auto start = std::chrono::steady_clock::now();
   do {
     for (int i = 0; i < 32; ++i) {
       if (value.load(std::memory_order_acquire) != old) return;
@@ -25,7 +23,7 @@ void wait_while_equal(const std::atomic<unsigned>& value, unsigned old) {
       __builtin_ia32_pause();
 #endif
     }
-  } while (Clock::now() < end);
+  } while (std::chrono::steady_clock::now() - start < std::chrono::microseconds(microseconds));
   value.wait(old, std::memory_order_acquire);
 }
 
@@ -46,12 +44,15 @@ struct alignas(64) Share {
   int64_t end = 0;
 };
 
-// KINDLING_THREADS, or the processors this process may use.
-int threads_at_start() {
+// Those this process may use.
+int processors() {
   cpu_set_t set;
-  const int available = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+int threads_at_start() {
   const char* text = std::getenv("KINDLING_THREADS");
-  if (!text) return available;
+  if (!text) return processors();
   char* end = nullptr;
   const long n = std::strtol(text, &end, 10);
   if (end != text && *end == 0 && n >= 1 && n <= 1024) return int(n);
@@ -61,6 +62,7 @@ int threads_at_start() {
 
 struct Pool {
   std::mutex owner;  // held by the thread whose job runs
+  const int available = processors();
   std::atomic<int> size = threads_at_start();
   std::vector<std::jthread> workers;  // size - 1 of them, from the first job on
   std::vector<Share> shares;          // of this job, one for each thread
@@ -93,16 +95,20 @@ struct Pool {
     }
     start(whole);
     work(0);
-    while (const unsigned left = busy) wait_while_equal(busy, left);
+    while (const unsigned left = busy) wait_while_equal(busy, left, spin());
     if (failed) std::rethrow_exception(std::exchange(error, nullptr));
   }
+
+  // Long enough to bridge the gap between two kernels: a thread that sleeps takes about as long to
+  // wake, and the others wait for it. Short where others need the processor.
+  int spin() const { return size <= available ? 100 : 5; }
 
   void start(const Job& whole) {
     job = whole, failed = false, busy = unsigned(workers.size());
     const int64_t pieces = (whole.n + whole.grain - 1) / whole.grain, all = int64_t(shares.size());
     for (int64_t t = 0; t < all; ++t) {
-      shares[size_t(t)].next = pieces * t / all * whole.grain;
-      shares[size_t(t)].end = std::min(whole.n, pieces * (t + 1) / all * whole.grain);
+      shares[size_t(t)].next = (pieces * t + all - 1) / all * whole.grain;
+      shares[size_t(t)].end = std::min(whole.n, (pieces * (t + 1) + all - 1) / all * whole.grain);
     }
     ++round;
     round.notify_all();
@@ -110,7 +116,7 @@ struct Pool {
 
   void serve(unsigned last, size_t me) {
     for (;; ++last) {
-      wait_while_equal(round, last);
+      wait_while_equal(round, last, spin());
       if (!job.piece) return;
       work(me);
       if (--busy == 0) busy.notify_one();

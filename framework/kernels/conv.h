@@ -3,10 +3,10 @@
 // with the stride of a pixel, is the left factor, and no copy of its windows is made. Page:
 // docs/kernels.md
 //
-// What is copied is a band of an image into a frame of zeros that stays in the cache: where there
-// is padding, in small images and in the last one, and always for the gradient of the weights. The
-// gradient of the input is a convolution of the output's gradient; with strides it falls apart into
-// phases, pixels that meet the same taps of the kernel.
+// What is copied is a band of an image into a frame of zeros that stays in the cache: where windows
+// reach over the edge of the image, and always for the gradient of the weights. The gradient of the
+// input is a convolution of the output's gradient; with strides it falls apart into phases, pixels
+// that meet the same taps of the kernel.
 #pragma once
 
 #include "kernels/depthwise.h"

@@ -161,7 +161,7 @@ template <int R, int K, int P, int V, class Part>
   }
 }
 
-// Calls f(P, p) for blocks of P pixels, up to 8 and as many as each other, that cover `pixels`.
+// Calls f(P, p) for blocks of P pixels, of equal size up to 8, that cover `pixels`.
 template <class F>
 [[gnu::always_inline]] static inline void for_blocks(int64_t pixels, const F& f) {
   for (int64_t p = 0, n; p < pixels; p += n) {

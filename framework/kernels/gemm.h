@@ -276,6 +276,8 @@ static void pack(const Matrix& b, const real* from, int64_t depth, int64_t cols,
 inline constexpr int64_t kFar = kMaxVectors < 4 ? 2048 : 4096;
 inline constexpr int64_t kDepth = 512;     // steps of k in a block
 inline constexpr int64_t kTallRows = 528;  // rows of A that share a panel; a multiple of all tiles
+inline constexpr int64_t kFewRows = 16;    // that do not pay for a copy of B
+static_assert(tile_rows(1) <= kFewRows, "the first tile of a copy has all its rows");
 
 // The rows and columns of C that one thread computes, with `steps` of k in a block.
 static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const Epilogue& epilogue,
@@ -320,7 +322,7 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
         if (b.col_stride == 1 && cols == panels * width) {
           block.tile.b = {from, b.row_stride, width};
           const bool small = b.row_stride == width || bytes_of(b.row_stride * depth) <= 1 << 18;
-          if (!small && block.rows > 16) block.packed = scratch.data;
+          if (!small && block.rows > kFewRows) block.packed = scratch.data;
         } else {
           pack(b, from, depth, cols, vectors, depth, scratch.data);
         }

@@ -90,10 +90,11 @@ std::vector<Contender> gemm(const Gemm& p) {
 
 // blocked: every tensor as the primitive likes it best. nhwc: images so, weights as it likes.
 // nchw: plain, and whatever kernel there is for that. reordered: plain, but brought into the best
-// layout and back in every call.
-enum Layout { blocked, nhwc, reordered, nchw };
+// layout and back in every call. winograd: blocked, by Winograd's way with tiles of 4 x 4 pixels,
+// which PyTorch does not ask for; the others the direct way.
+enum Layout { blocked, nhwc, reordered, nchw, winograd };
 constexpr const char* kLayouts[] = {"onednn-blocked", "onednn-nhwc", "onednn-nchw-reordered",
-                                    "onednn-nchw"};
+                                    "onednn-nchw", "onednn-winograd"};
 
 // One of the three tensors: as the bench has it, as it lies before a call, and as the primitive
 // takes it.
@@ -124,7 +125,7 @@ struct Problem {
   Dims w = p.groups > 1 ? Dims{p.groups, p.O / p.groups, p.C / p.groups, p.k, p.k}
                         : Dims{p.O, p.C, p.k, p.k};
   Dims stride = {p.stride, p.stride}, pad = {p.pad, p.pad};
-  bool best = layout == blocked || layout == reordered;
+  bool best = layout != nhwc && layout != nchw;
   Tag image = layout == nhwc ? Tag::nhwc : Tag::nchw;
   Tag weight = p.groups > 1 ? Tag::goihw : Tag::oihw;
   memory::desc X = describe_memory(x, best ? Tag::any : image);
@@ -168,21 +169,22 @@ struct Problem {
   }
 
   Contender contender() const {
-    constexpr auto kDirect = algorithm::convolution_direct;
+    const auto way =
+        layout == winograd ? algorithm::convolution_winograd : algorithm::convolution_direct;
     const convolution_forward::primitive_desc forward(
-        {prop_kind::forward_training, kDirect, X, W, Y, stride, pad, pad}, cpu());
+        {prop_kind::forward_training, way, X, W, Y, stride, pad, pad}, cpu());
     if (p.direction == Convolution::forward) {
       return contender<convolution_forward>(forward, forward.src_desc(), forward.weights_desc(),
                                             forward.dst_desc(), 2);
     }
     if (p.direction == Convolution::backward_data) {
-      const convolution_backward_data::primitive_desc back({kDirect, X, W, Y, stride, pad, pad},
-                                                           cpu(), forward);
+      const convolution_backward_data::primitive_desc back({way, X, W, Y, stride, pad, pad}, cpu(),
+                                                           forward);
       return contender<convolution_backward_data>(back, back.diff_src_desc(), back.weights_desc(),
                                                   back.diff_dst_desc(), 0);
     }
-    const convolution_backward_weights::primitive_desc back({kDirect, X, W, Y, stride, pad, pad},
-                                                            cpu(), forward);
+    const convolution_backward_weights::primitive_desc back({way, X, W, Y, stride, pad, pad}, cpu(),
+                                                            forward);
     return contender<convolution_backward_weights>(back, back.src_desc(), back.diff_weights_desc(),
                                                    back.diff_dst_desc(), 1);
   }
@@ -190,7 +192,7 @@ struct Problem {
 
 std::vector<Contender> convolution(const Convolution& p) {
   std::vector<Contender> contenders;
-  for (const Layout layout : {blocked, nhwc, reordered, nchw}) {
+  for (const Layout layout : {blocked, nhwc, reordered, nchw, winograd}) {
     try {
       contenders.push_back(Problem{p, layout}.contender());
     } catch (const error&) {  // not every layout has a kernel

@@ -13,7 +13,7 @@
 namespace kindling {
 namespace {
 
-// Spins for a while before it sleeps.
+// Looks at it for so many microseconds, then sleeps.
 void wait_while_equal(const std::atomic<unsigned>& value, unsigned old, int microseconds) {
   const auto start = std::chrono::steady_clock::now();
   do {
@@ -44,12 +44,13 @@ struct alignas(64) Share {
   int64_t end = 0;
 };
 
-// Those this process may use.
+// How many this process may use.
 int processors() {
   cpu_set_t set;
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+// KINDLING_THREADS, or one for each processor.
 int threads_at_start() {
   const char* text = std::getenv("KINDLING_THREADS");
   if (!text) return processors();

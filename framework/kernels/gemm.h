@@ -135,6 +135,7 @@ template <int R, int V, bool kPack, bool kUnit> [[gnu::noinline]] static void ti
   }
 }
 
+// With kUnit where that holds.
 template <int R, int V> static void fitting_tile(const Tile& t) {
   const bool unit = (V == 1 ? t.a.step : t.a.row_stride) == 1;
   unit ? tile<R, V, false, true>(t) : tile<R, V, false, false>(t);

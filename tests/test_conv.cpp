@@ -20,6 +20,7 @@ TEST_CASE("conv2d agrees with PyTorch", "[conv]") {
        {"conv2d/no_bias", conv({})},
        {"conv2d/one_pixel", conv({})},
        {"conv2d/same", conv({.padding = 1})},
+       {"conv2d/many_channels", conv({.padding = 1})},
        {"conv2d/stride", conv({.stride = 2, .padding = 1})},
        {"conv2d/stride_beyond", conv({.stride = 3})},
        {"conv2d/patches", conv({.stride = 4})},

@@ -1,16 +1,8 @@
 // The kernels for 64-bit ARM with NEON, which every such processor has. Page: docs/kernels.md
-#include "base/standard.h"
+#include "kernels/types.h"
 
-namespace {
-
-struct Isa {
-  static constexpr const char* name = "neon";
-  using Vec = kindling::real __attribute__((vector_size(16)));
-  static constexpr int kRegisters = 32;
-};
-
-}  // namespace
+using Isa = kindling::InstructionSet<16, 32>;
 
 #include "kernels/make_table.h"
 
-constinit const kindling::Kernels kindling::kernels_neon = kindling::kernel::kTable;
+constinit const kindling::Kernels kindling::kernels_neon = kindling::kernel::table_of("neon");

@@ -6,6 +6,12 @@
 
 namespace kindling {
 
+// A tag: registers of so many bytes, and how many of them.
+template <size_t bytes, int registers> struct InstructionSet {
+  using Vec [[gnu::vector_size(bytes)]] = real;
+  static constexpr int kRegisters = registers;
+};
+
 // clang-format off
 // Elementwise functions of one number and up to two constants, f(x; p, q): see elementwise.h.
 enum class Unary {

@@ -63,18 +63,13 @@ constexpr auto kSign = std::numeric_limits<std::remove_reference_t<decltype(Bits
 [[gnu::always_inline]] static inline bool fills_lines(const real* to, int64_t step) {
   return sizeof(Vec) == 64 && reinterpret_cast<uintptr_t>(to) % 64 == 0 && step % kWidth == 0;
 }
-[[gnu::always_inline]] static inline void store_past_caches(real* to, Vec v) {
 #if defined(__AVX512F__)
-  _mm512_stream_ps(to, __m512(v));
+static inline void store_past_caches(real* to, Vec v) { _mm512_stream_ps(to, __m512(v)); }
+static inline void finish_stores() { _mm_sfence(); }
 #else
-  store(to, v);
+static inline void store_past_caches(real* to, Vec v) { store(to, v); }
+static inline void finish_stores() {}
 #endif
-}
-[[gnu::always_inline]] static inline void finish_stores() {
-#if defined(__AVX512F__)
-  _mm_sfence();
-#endif
-}
 
 // The first n numbers of every stride-th.
 [[gnu::always_inline]] static inline Vec load_strided(const real* from, int64_t stride, int64_t n) {

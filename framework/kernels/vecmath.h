@@ -20,22 +20,14 @@ struct Normal {
 
 #ifdef KINDLING_DOUBLE
 
-static Vec exp(Vec x) {
-  return each(x, [](real v) { return std::exp(v); });
-}
+static Vec exp(Vec x) { return each<real(real)>(x, std::exp); }
 static Vec exp_falling(Vec x) { return exp(x); }
-static Vec log(Vec x) {
-  return each(x, [](real v) { return std::log(v); });
-}
+static Vec log(Vec x) { return each<real(real)>(x, std::log); }
 static Vec log1p_of_exp(Vec x) {
   return each(x, [](real v) { return std::log1p(std::exp(v)); });
 }
-static Vec tanh(Vec x) {
-  return each(x, [](real v) { return std::tanh(v); });
-}
-static Vec erf(Vec x) {
-  return each(x, [](real v) { return std::erf(v); });
-}
+static Vec tanh(Vec x) { return each<real(real)>(x, std::tanh); }
+static Vec erf(Vec x) { return each<real(real)>(x, std::erf); }
 static Normal normal(Vec x) {
   const Vec tail = each(x, [](real v) { return std::erfc(std::abs(v) / std::sqrt(2.0)) / 2; });
   return {tail, exp(real(-0.5) * x * x)};

@@ -62,19 +62,15 @@ struct Conv2d : Layer {
   }
 };
 
-struct MaxPool2d : Layer {
-  PoolOptions options;  // MaxPool2d({2}): the largest of each 2 x 2
-
-  explicit MaxPool2d(const PoolOptions& how) : options(how) {}
-  Tensor forward(const Tensor& x) override { return max_pool2d(x, options); }
-};
-
-struct AveragePool2d : Layer {
+// MaxPool2d({2}): the largest of each 2 x 2, or the mean.
+template <Tensor (*pool)(const Tensor&, const PoolOptions&)> struct Pool2d : Layer {
   PoolOptions options;
 
-  explicit AveragePool2d(const PoolOptions& how) : options(how) {}
-  Tensor forward(const Tensor& x) override { return average_pool2d(x, options); }
+  explicit Pool2d(const PoolOptions& how) : options(how) {}
+  Tensor forward(const Tensor& x) override { return pool(x, options); }
 };
+using MaxPool2d = Pool2d<max_pool2d>;
+using AveragePool2d = Pool2d<average_pool2d>;
 
 // [N, ...] -> [N, elements of the rest]: images [N, H, W, C] pixel by pixel.
 struct Flatten : Layer {

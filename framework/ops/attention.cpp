@@ -30,9 +30,9 @@ Tensor attend(const Tensor& q, const Tensor& k, const Tensor& v, int64_t heads,
   ENSURE(mask.dropout == 0 || mask.random,
          "attention: dropout {} has no generator; set `random` of the mask", mask.dropout);
   Attention a{B, heads, Tq, Tk, D / heads, q.dim(2)};
-  a.allowed = keys.defined() ? keys.data() : nullptr;
+  a.allowed = value::data_of(keys);
   a.causal = mask.causal;
-  a.bias = bias.defined() ? bias.data() : nullptr;
+  a.bias = value::data_of(bias);
   if (missing == 0) a.bias_batch = heads * Tq * Tk;
   if (missing <= 1) a.bias_head = Tq * Tk;
   if (mask.dropout > 0) {

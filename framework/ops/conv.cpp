@@ -20,18 +20,13 @@ Window window_over(const char* op, const Tensor& x, int64_t kernel_h, int64_t ke
   ENSURE(window_h <= h && window_w <= w && x.dim(1) > 0 && x.dim(2) > 0,
          "{}: a window of {} x {} does not fit into input {} with padding {}", op, window_h,
          window_w, x.shape(), padding);
-  return {.h = x.dim(1),
-          .w = x.dim(2),
-          .out_h = (h - window_h) / stride + 1,
-          .out_w = (w - window_w) / stride + 1,
-          .kernel_h = kernel_h,
-          .kernel_w = kernel_w,
-          .stride_h = stride,
-          .stride_w = stride,
-          .pad_top = padding,
-          .pad_left = padding,
-          .dilation_h = dilation,
-          .dilation_w = dilation};
+  Window result{};
+  result.h = x.dim(1), result.w = x.dim(2);
+  result.out_h = (h - window_h) / stride + 1, result.out_w = (w - window_w) / stride + 1;
+  result.kernel_h = kernel_h, result.kernel_w = kernel_w;
+  result.stride_h = result.stride_w = stride, result.pad_top = result.pad_left = padding;
+  result.dilation_h = result.dilation_w = dilation;
+  return result;
 }
 
 Window window_over(const char* op, const Tensor& x, const PoolOptions& options) {
@@ -64,8 +59,7 @@ Tensor conv2d(const Tensor& x, const Tensor& weight, const Tensor& bias,
   return record(
       "conv2d", {saved, weight, shape_only(bias)}, {x.dim(0), window.out_h, window.out_w, out},
       [&](real* y) {
-        kernels().conv(convolution, x.data(), weight.data(), bias.defined() ? bias.data() : nullptr,
-                       y);
+        kernels().conv(convolution, x.data(), weight.data(), value::data_of(bias), y);
       },
       [convolution, saved, weight = weight.detach()](const Tensor& gy, Grads& g) {
         g.add(0, [&](real* gx) {

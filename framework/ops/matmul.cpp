@@ -28,7 +28,7 @@ Tensor product(const Factor& a, const Factor& b, const Tensor& bias = {}, bool s
   Tensor c = summed ? zeros({M, N}) : Tensor(larger.with(-2, M).with(-1, N));
   real* const to = c.mutable_data();
   const int64_t step = summed ? 0 : M * N, few = 1 + (1 << 16) / (1 + M * N * K);
-  const Epilogue epilogue{summed, bias.defined() ? bias.data() : nullptr};
+  const Epilogue epilogue{summed, value::data_of(bias)};
   // Threads take whole matrices; the cost is counted here, since theirs would go unseen.
   count_cost(2 * batch * M * N * K, batch * (M * K + K * N + M * N) * int64_t(sizeof(real)));
   const Uncounted products;

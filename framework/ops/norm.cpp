@@ -2,9 +2,10 @@
 #include "ops/ops.h"
 
 namespace kindling {
-namespace {
 
-const real* data_of(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
+using value::data_of;
+
+namespace {
 
 // The length of the last axis of x, which weights and statistics must have.
 int64_t ensure_fit(const char* op, const Tensor& x, std::initializer_list<Tensor> others) {

@@ -11,6 +11,9 @@ inline int64_t product(const auto& sizes, int begin, int end) {
   return std::accumulate(sizes.begin() + begin, sizes.begin() + end, int64_t{1}, std::multiplies());
 }
 
+// Null for an undefined tensor.
+inline const real* data_of(const Tensor& t) { return t.defined() ? t.data() : nullptr; }
+
 using Strides = std::array<int64_t, kMaxRank>;
 
 // The steps of `from`, dense, along the dimensions of `to`: 0 where it is stretched.

@@ -316,6 +316,7 @@ TEST_CASE("gradients of convolutions", "[gradients]") {
       {"conv2d stride", {1, 7, 6, 2}, {3, 3, 3, 2}, {.stride = 2}},
       {"conv2d stride beyond the kernel", {1, 7, 8, 2}, {3, 2, 2, 2}, {.stride = 3}},
       {"conv2d padding", {1, 4, 5, 2}, {3, 3, 3, 2}, {.padding = 1}},
+      {"conv2d of many channels", {1, 7, 8, 16}, {16, 3, 3, 16}, {.padding = 1}},
       {"conv2d padding beyond the kernel", {1, 3, 3, 1}, {2, 2, 2, 1}, {.padding = 3}},
       {"conv2d dilation", {1, 6, 7, 2}, {3, 3, 2, 2}, {.dilation = 2}},
       {"conv2d groups", {1, 4, 4, 6}, {4, 2, 3, 3}, {.groups = 2}},

@@ -263,6 +263,8 @@ case("binary_cross_entropy/line", F.binary_cross_entropy_with_logits, line,
 case("binary_cross_entropy/labels", F.binary_cross_entropy_with_logits, (2, 3),
      [[1, 0, 0], [0, 1, 1]])
 case("mse/plain", F.mse_loss, (3, 4), (3, 4))
+# Last, so that the cases above keep their numbers: by Winograd, with a square cut off by the edge.
+conv2d("many_channels", (1, 7, 8, 16), (16, 3, 3, 16), padding=1)
 
 # ---- What layers keep ----
 layer = torch.nn.BatchNorm2d(3, momentum=0.3).double()

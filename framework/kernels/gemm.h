@@ -385,12 +385,11 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
   const int64_t cols = ceil_div(ceil_div(N, across), kWidth) * kWidth;
   // For few columns of C a transposed A is waited for most of the time. So blocks are so small that
   // most of the next one can be asked for meanwhile.
-  const bool waits = tall && bytes_of(a.col_stride) < (N > 4 * kWidth ? kFar : 4096) && M >= 64 &&
-                     N <= 8 * kWidth && K > 8 * kDepth;
+  const bool waits = tall && bytes_of(a.col_stride) < (N > 4 * kWidth ? kFar : 4096) && M >= 32 &&
+                     (N <= 8 * kWidth || M < 64) && K > 8 * kDepth;
   const int64_t steps = waits ? 96 : kDepth;
   const Uncounted rest;  // an activation would count itself
-  const bool in_parts =
-      M < 2 * kLeastRows && N < 2 * kLeastCols && K >= 1 << 13 && M * N * K >= 1 << 20;
+  const bool in_parts = M * N <= 1 << 14 && K >= 1 << 13 && M * N * K >= 1 << 20;
   if (in_parts) return gemm_in_parts(a, b, c, ldc, epilogue, steps);
   parallel_each(down * across, 1, [&](int64_t n) {
     const int64_t i = n / across * rows, j = n % across * cols;

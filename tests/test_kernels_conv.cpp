@@ -187,8 +187,15 @@ TEST_CASE("patches, windows as large as the image and beyond it", "[kernels][con
   check_conv({1, 2, 3, 1, window_of(2, 2, 2, 2, 1, 1, {4, 3, 5, 4})});  // some see only padding
   check_conv({1, 8, 8, 8, window_of(2, 2, 5, 5, 1, 1, {4, 4, 4, 4})});
   check_conv({1, 3, 4, 1, window_of(9, 9, 2, 2, 5, 5)});    // steps over pixels
-  check_conv({2, 4, 18, 1, window_of(5, 27, 1, 3, 1, 3)});  // a row of a patch is a pixel
+  check_conv({2, 4, 18, 1, window_of(5, 27, 1, 3, 1, 3)});  // a row of a patch lies in one piece
   check_conv({2, 4, 18, 1, window_of(6, 28, 2, 4, 2, 4)});
+  check_conv(
+      {2, 3, 130, 1, window_of(8, 6, 4, 3, 4, 3)});  // patches are copied for so many outputs
+  check_conv({2, 3, 130, 1, window_of(8, 6, 4, 3, 4, 3, {2, 0, 2, 0})});  // these not
+  check_conv({2, 3, 130, 1, window_of(8, 6, 2, 2, 4, 3)});
+  check_conv({1, 3, 130, 1, window_of(9, 9, 2, 2, 2, 2)});
+  check_conv({1, 3, 130, 1, window_of(8, 8, 2, 2, 2, 2, {1, 1, -1, -1})});  // moved by a pixel
+  check_conv({0, 3, 130, 1, window_of(8, 8, 2, 2, 2, 2)});
 }
 
 TEST_CASE("larger convolutions equal their twins", "[kernels][conv]") {
@@ -317,7 +324,8 @@ TEST_CASE("convolutions have the same bits for any number of threads", "[kernels
                                Convolution{3, 40, 70, 1, window_of(31, 30, 1, 1)},
                                Convolution{1, 8, 16, 2, window_of(65, 40, 3, 3, 2, 2, same)},
                                Convolution{7, 48, 48, 48, window_of(33, 32, 3, 3, 1, 1, same)},
-                               Convolution{3, 3, 32, 1, window_of(64, 64, 16, 16, 16, 16)}}) {
+                               Convolution{3, 3, 32, 1, window_of(64, 64, 16, 16, 16, 16)},
+                               Convolution{3, 3, 144, 1, window_of(32, 64, 16, 16, 16, 16)}}) {
     INFO(describe(a));
     const Arrays in(a);
     for_each_isa([&](const Kernels& k) {

@@ -84,7 +84,8 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
     real* const result = target + i / bands * c.target_h * c.target_w * c.target_channels;
     Frame frame = frame_of(c, begin, end);
     const int64_t channels = c.source_channels;
-    const bool copied = !frame.inside(c.source_h, c.source_w);
+    const bool copied = frame.top < 0 || frame.bottom > c.source_h || frame.left < 0 ||
+                        frame.right > c.source_w;  // where windows reach over the edge
     const Scratch scratch(copied ? frame.reals(channels) : 0);
     if (copied) {
       frame.copy(image, c.source_h, c.source_w, channels, scratch.data);
@@ -126,22 +127,25 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
 static bool is_depthwise(const Convolution& c) {
   return c.groups > 1 && c.groups == c.in && c.in == c.out;
 }
-// A product over all pixels, which lie behind each other.
-static bool is_pointwise(const Convolution& c) {
+// Whether the windows lie beside each other and cover the image: it is cut into patches, or, with
+// a kernel of 1 x 1, into pixels. Patches are copied, which few outputs do not pay for.
+static bool cuts_patches(const Convolution& c) {
   const Window& w = c.window;
-  return c.groups == 1 && w.kernel_h * w.kernel_w == 1 && w.stride_h * w.stride_w == 1 &&
-         w.out_h == w.h && w.out_w == w.w;
+  return c.groups == 1 && w.dilation_h * w.dilation_w == 1 && w.pad_top == 0 && w.pad_left == 0 &&
+         w.kernel_h == w.stride_h && w.kernel_w == w.stride_w && w.out_h * w.kernel_h == w.h &&
+         w.out_w * w.kernel_w == w.w && (w.kernel_h == 1 || c.out >= 128);
 }
 
-// Windows beside each other, as where an image is cut into patches: a row of a window is a pixel
-// with more channels.
-static Convolution folded(Convolution c) {
-  Window& w = c.window;
-  if (c.groups == 1 && w.kernel_w == w.stride_w && w.dilation_w == 1 && w.pad_left == 0 &&
-      w.w % w.kernel_w == 0 && w.out_w <= w.w / w.kernel_w) {
-    c.in *= w.kernel_w, w.w /= w.kernel_w, w.kernel_w = w.stride_w = 1;
-  }
-  return c;
+// Patches as rows of a matrix, in the order of the kernel: where a row of them lies in memory,
+// their rows and they themselves change places. `back` is the way from there.
+static void copy_patches(const Convolution& c, const real* from, real* to, bool back) {
+  const int64_t R = c.window.kernel_h, P = c.window.out_w, run = c.window.kernel_w * c.in;
+  parallel_each(c.batch * c.window.out_h, row_grain(R * P * run), [&](int64_t n) {
+    for (int64_t i = 0; i < R * P; ++i) {
+      const int64_t image = n * R * P + i, patch = n * R * P + i % P * R + i / P;
+      std::copy_n(from + (back ? patch : image) * run, run, to + (back ? image : patch) * run);
+    }
+  });
 }
 
 // The product gy^T x over pixels: A is gy, B the frame, whose rows begin at each pixel's window.
@@ -227,8 +231,8 @@ static void weight_gradient(const Convolution& c, const real* gy, const real* x,
 
 // ---- The three directions -----------------------------------------------------------------------
 
-// Counts the cost, which the products would count once more, and calls f(folded shape, its pixels,
-// a window's numbers).
+// Counts the cost, which the products would count once more, and calls f(windows, a window's
+// numbers, room for patches).
 template <class F> static void as_products(const Convolution& shape, const F& f) {
   const Window& w = shape.window;
   const int64_t K = w.kernel_h * w.kernel_w * shape.in / shape.groups;
@@ -236,17 +240,19 @@ template <class F> static void as_products(const Convolution& shape, const F& f)
   count_cost(2 * outputs * K,
              bytes_of(outputs + shape.batch * w.h * w.w * shape.in + shape.out * K));
   const Uncounted products;
-  const Convolution c = folded(shape);
-  f(c, c.batch * c.window.h * c.window.w, K);
+  const Scratch patches(w.kernel_h > 1 && cuts_patches(shape) ? outputs / shape.out * K : 0);
+  f(outputs / shape.out, K, patches.bytes > 0 ? patches.data : nullptr);
 }
 
-static void conv(const Convolution& shape, const real* x, const real* weight, const real* bias,
+static void conv(const Convolution& c, const real* x, const real* weight, const real* bias,
                  real* y) {
-  as_products(shape, [=](const Convolution& c, int64_t pixels, int64_t K) {
+  as_products(c, [=, &c](int64_t windows, int64_t K, real* patches) {
     if (is_depthwise(c)) {
       depthwise(c, forward(c), x, weight, bias, y);
-    } else if (is_pointwise(c)) {
-      gemm({x, pixels, c.in, c.in, 1}, {weight, c.in, c.out, 1, c.in}, y, c.out, {.bias = bias});
+    } else if (cuts_patches(c)) {
+      if (patches) copy_patches(c, x, patches, false);
+      gemm({patches ? patches : x, windows, K, K, 1}, {weight, K, c.out, 1, K}, y, c.out,
+           {.bias = bias});
     } else if (Twins::suit(c)) {
       conv_of_one(c, x, weight, bias, y);
     } else {
@@ -256,13 +262,14 @@ static void conv(const Convolution& shape, const real* x, const real* weight, co
   });
 }
 
-static void conv_input_gradient(const Convolution& shape, const real* gy, const real* weight,
+static void conv_input_gradient(const Convolution& c, const real* gy, const real* weight,
                                 real* gx) {
-  as_products(shape, [=](const Convolution& c, int64_t pixels, int64_t K) {
+  as_products(c, [=, &c](int64_t windows, int64_t K, real* patches) {
     if (is_depthwise(c)) {
       depthwise(c, backward(c), gy, weight, nullptr, gx);
-    } else if (is_pointwise(c)) {
-      gemm({gy, pixels, c.out, c.out, 1}, {weight, c.out, c.in, c.in, 1}, gx, c.in, {});
+    } else if (cuts_patches(c)) {
+      gemm({gy, windows, c.out, c.out, 1}, {weight, c.out, K, K, 1}, patches ? patches : gx, K, {});
+      if (patches) copy_patches(c, patches, gx, true);
     } else if (c.groups == 1 && c.window.dilation_w == 1 && 2 * c.in < kWidth) {
       input_gradient_of_few(c, gy, weight, gx);
     } else {
@@ -272,13 +279,13 @@ static void conv_input_gradient(const Convolution& shape, const real* gy, const 
   });
 }
 
-static void conv_weight_gradient(const Convolution& shape, const real* gy, const real* x,
-                                 real* gw) {
-  as_products(shape, [=](const Convolution& c, int64_t pixels, int64_t) {
+static void conv_weight_gradient(const Convolution& c, const real* gy, const real* x, real* gw) {
+  as_products(c, [=, &c](int64_t windows, int64_t K, real* patches) {
     if (is_depthwise(c)) {
       depthwise_weight_gradient(c, gy, x, gw);
-    } else if (is_pointwise(c)) {
-      gemm({gy, c.out, pixels, 1, c.out}, {x, pixels, c.in, c.in, 1}, gw, c.in, {});
+    } else if (cuts_patches(c)) {
+      if (patches) copy_patches(c, x, patches, false);
+      gemm({gy, c.out, windows, 1, c.out}, {patches ? patches : x, windows, K, K, 1}, gw, K, {});
     } else if (Twins::suit(c)) {
       weight_gradient_of_one(c, gy, x, gw);
     } else {

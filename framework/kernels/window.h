@@ -81,9 +81,6 @@ static Correlation backward(const Convolution& c) {
 struct Frame {
   int64_t top, bottom, left, right;
   int64_t reals(int64_t channels) const { return (bottom - top) * (right - left) * channels; }
-  bool inside(int64_t h, int64_t w) const {
-    return top >= 0 && left >= 0 && bottom <= h && right <= w;
-  }
 
   void copy(const real* image, int64_t h, int64_t w, int64_t channels, real* to) const {
     const int64_t first = std::clamp<int64_t>(0, left, right), end = std::clamp(w, left, right);

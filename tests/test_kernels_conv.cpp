@@ -193,7 +193,8 @@ TEST_CASE("patches, windows as large as the image and beyond it", "[kernels][con
       {2, 3, 130, 1, window_of(8, 6, 4, 3, 4, 3)});  // patches are copied for so many outputs
   check_conv({2, 3, 130, 1, window_of(8, 6, 4, 3, 4, 3, {2, 0, 2, 0})});  // these not
   check_conv({2, 3, 130, 1, window_of(8, 6, 2, 2, 4, 3)});
-  check_conv({1, 3, 130, 1, window_of(9, 9, 2, 2, 2, 2)});
+  check_conv({1, 3, 130, 1, window_of(9, 8, 2, 2, 2, 2)});  // a row is left over
+  check_conv({1, 3, 130, 1, window_of(8, 9, 2, 2, 2, 2)});
   check_conv({1, 3, 130, 1, window_of(8, 8, 2, 2, 2, 2, {1, 1, -1, -1})});  // moved by a pixel
   check_conv({0, 3, 130, 1, window_of(8, 8, 2, 2, 2, 2)});
 }
@@ -228,9 +229,10 @@ TEST_CASE("3 x 3 convolutions of many channels equal their twins", "[kernels][co
   check_conv({1, 48, 80, 1, window_of(16, 9, 3, 3, 1, 1, same)}, 2 * kTolerance);
 }
 
-// tests/golden/winograd.py has the figures: 2.3 to 2.5, and 4.8 to 5.4 for the paper's points. The
-// plain sums are those of a kernel with a fourth column of zeros.
-TEST_CASE("Winograd's errors are at most 2.5 times those of plain sums", "[kernels][conv]") {
+// Of these numbers they are 1.9 to 2.0 times as large (tests/golden/winograd.py has those of
+// others), and with 1/2 and 3/2 for the points, the next best, 2.4. The plain sums are those of a
+// kernel with a fourth column of zeros.
+TEST_CASE("Winograd's errors are at most 2.2 times those of plain sums", "[kernels][conv]") {
   const Convolution a{4, 64, 48, 1, window_of(16, 16, 3, 3, 1, 1, {1, 1, 1, 1})};
   Convolution plain = a;
   plain.window.kernel_w = 4;
@@ -252,7 +254,7 @@ TEST_CASE("Winograd's errors are at most 2.5 times those of plain sums", "[kerne
     };
     const double ratio = std::sqrt(square_error(a, in.weight) / square_error(plain, wider));
     CHECK(ratio > 1.1);  // otherwise both went the plain way
-    CHECK(ratio < 2.5);
+    CHECK(ratio < 2.2);
   });
 }
 
@@ -279,6 +281,7 @@ TEST_CASE("a result larger than the caches equals its twin", "[kernels][conv]") 
 TEST_CASE("convolutions of no images have a gradient of zeros", "[kernels][conv]") {
   for (const Convolution& none : {Convolution{0, 3, 4, 1, window_of(5, 5, 3, 3)},
                                   Convolution{0, 16, 16, 1, window_of(5, 5, 3, 3)},
+                                  Convolution{0, 32, 32, 1, window_of(8, 8, 3, 3)},  // Winograd
                                   Convolution{0, 16, 16, 16, window_of(5, 5, 3, 3)},
                                   Convolution{0, 1, 4, 1, window_of(5, 5, 3, 3)}}) {
     check_conv(none);

@@ -4,9 +4,10 @@
 // docs/kernels.md
 //
 // What is copied is a band of an image into a frame of zeros that stays in the cache: where windows
-// reach over the edge of the image, and always for the gradient of the weights. The gradient of the
-// input is a convolution of the output's gradient; with strides it falls apart into phases, pixels
-// that meet the same taps of the kernel.
+// reach over the edge of the image, and always for the gradient of the weights; and patches,
+// windows that share no pixel, whose copy is as large as the image. The gradient of the input is a
+// convolution of the output's gradient; with strides it falls apart into phases, pixels that meet
+// the same taps of the kernel.
 #pragma once
 
 #include "kernels/depthwise.h"

@@ -347,8 +347,8 @@ static int64_t cut(int64_t n, int64_t size, int64_t least) {
 inline constexpr int64_t kLeastRows = 96, kLeastCols = 4 * kWidth;  // of C in a piece
 inline constexpr int64_t kParts = 8;
 
-// For a C so small that no other cut would give a second thread work: parts of K, which depend on
-// nothing but the sizes, each with a sum of its own.
+// For a C so small that a second thread would have no piece of it, or one of short rows: parts of
+// K, which depend on nothing but the sizes, each with a sum of its own.
 static void gemm_in_parts(const Matrix& a, const Matrix& b, real* c, int64_t ldc, Epilogue epilogue,
                           int64_t steps) {
   const int64_t M = a.rows, N = b.cols, K = a.cols, size = ceil_div(K, kParts);

@@ -98,7 +98,7 @@ static inline void finish_stores() {}
 #endif
 }
 
-namespace {  // so that no two instruction sets share what is a member
+namespace {  // whatever is a member here has its copy in each file
 
 // How a loop body loads and stores: whole registers, and the last one, of n numbers.
 struct Whole {

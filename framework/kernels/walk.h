@@ -1,10 +1,11 @@
 // What the kernels share: how a loop is cut into pieces for the threads, and the walk over
 // broadcast shapes. Page: docs/kernels.md
 //
-// Each isa_*.cpp includes these headers and compiles them with its own flags. All functions are
-// static: so each has its own copies, and the linker can never hand code for a wide machine to a
-// narrow one. Loop bodies are copied to the stack: what lies behind a reference might change with
-// every element that is written, and would be read again for each.
+// Each isa_*.cpp includes these headers and compiles them with its own flags. Functions are static,
+// and what is a member the Makefile makes private to the file: so each has its own copies, and the
+// linker can never hand code for a wide machine to a narrow one. Loop bodies are copied to the
+// stack: what lies behind a reference might change with every element that is written, and would be
+// read again for each.
 #pragma once
 
 #include "base/memory.h"

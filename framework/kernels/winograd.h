@@ -122,8 +122,8 @@ static bool suits_winograd(const Convolution& c) {
          squares * 5 * (products + 7 * (c.in + c.out)) <= w.out_h * w.out_w * products;
 }
 
-// Squares that are mapped before they are multiplied: their numbers take a quarter of the second
-// cache or, since each time the kernels' are read again, as much as these.
+// Squares that are mapped before they are multiplied: their numbers take half a megabyte, which the
+// second cache holds, or, since each time the kernels' are read again, as much as these.
 static int64_t at_once(int64_t in, int64_t out) {
   return std::max<int64_t>(1, std::max<int64_t>(1 << 17, 36 * in * out) / (36 * (in + out)));
 }
@@ -205,13 +205,12 @@ static void winograd_weight_gradient(const Convolution& shape, const real* gy, c
   const Squares of_gy{w.out_h, w.out_w, out, 0, 0, down, across};
   // Squares are summed in shares, always the same, as many as take little time to add. All threads
   // join in each, if these are more.
-  const int64_t tiles = shape.batch * down * across, most = at_once(in, out);
-  const int64_t most_shares = cut(8, tiles * (in + out), 8 * in * out);
-  const int64_t share = std::max<int64_t>(1, ceil_div(tiles, most_shares));
-  const int64_t shares = ceil_div(tiles, share), together = threads_here() > shares ? shares : 1;
+  const int64_t tiles = shape.batch * down * across, parts = cut(8, tiles * (in + out), size / 4);
+  const int64_t share = std::max<int64_t>(1, ceil_div(tiles, parts));
+  const int64_t shares = ceil_div(tiles, share), most = std::min(at_once(in, out), share);
   const Scratch zeros(std::max(in, out)), sums(shares * size);
   std::fill_n(zeros.data, std::max(in, out), real(0));
-  parallel_each(shares, std::max<int64_t>(1, together), [&](int64_t n) {
+  parallel_each(shares, threads_here() > shares ? shares : 1, [&](int64_t n) {
     const int64_t v_step = most * in + kWidth, m_step = most * out + kWidth;
     const Scratch v(36 * v_step), m(36 * m_step);
     for (int64_t begin = n * share, end = std::min(tiles, begin + share), i = begin; i < end;

@@ -21,8 +21,8 @@ inline Tensor read_photograph(const std::string& path) {
   int w = 0, h = 0, channels = 0;
   const std::unique_ptr<uint8_t, void (*)(void*)> bytes(
       stbi_load(path.c_str(), &w, &h, &channels, 1), stbi_image_free);
-  ENSURE(bytes, "{}: not an image that can be read: {}. Give a PNG or JPEG", path,
-         stbi_failure_reason());
+  ENSURE(bytes, "{}: not an image that can be read ({}). It is damaged, or neither PNG nor JPEG",
+         path, stbi_failure_reason());
   Tensor image({1, h, w, 1});
   std::transform(bytes.get(), bytes.get() + image.size(), image.mutable_data(),
                  [](uint8_t byte) { return real(byte) / 255; });

@@ -71,7 +71,7 @@ inline void show_moved(Report& report, Layer& model, bool is_lenet, const ImageS
     const auto means = recorded_when_moved(records, name(kind));
     if (!means.empty()) lines.push_back({fmt::format("recorded: {}", words), pixels, means});
   }
-  fmt::print("\n   {:<34}", "% right when moved by pixels");
+  fmt::print("\n   {:<34}", fmt::format("% right of {}, moved by pixels", test.size()));
   for (double p : pixels) fmt::print("{:>7.0f}", p);
   fmt::print("\n");
   for (const lesson01::Series& line : lines) {

@@ -181,40 +181,37 @@ static void depthwise(const Convolution& shape, const Correlation& c, const real
   const bool stream =
       fills_lines(target, C) && bytes_of(shape.batch * c.target_h * c.target_w * C) > 1 << 21;
   const int64_t row = c.source_w * C, bands = ceil_div(c.rows(), kBand), all = shape.batch * bands;
-  parallel_for(all, std::max<int64_t>(1, ceil_div(all, 16)), [&](int64_t i, int64_t stop) {
-    for (; i < stop; ++i) {
-      const int64_t begin = i % bands * kBand, n = i / bands;
-      const real* image = source + n * c.source_h * row;
-      real* result = target + n * c.target_h * c.target_w * C;
-      Ahead ahead(image + ((begin + kBand) * c.step_h + shape.window.kernel_h / 2) * row,
-                  kBand * c.step_h * row, source + shape.batch * c.source_h * row);
-      for (int64_t first = 0; first < C; first += kGroup * kWidth) {
-        const int64_t last = std::min(C, first + kGroup * kWidth);
-        for (const Region& region : parts) {
-          const Cut cut(c, region, begin);
-          const auto make = [&](auto R, auto K) {
-            for (int64_t r = 0; r < cut.y.pixels; ++r) {
-              for_blocks(cut.x.pixels, [&](auto P, int64_t p) {
-                const real* from = image + cut.source + r * cut.y.source + p * cut.x.source;
-                real* to = result + cut.target + r * cut.y.target + p * cut.x.target;
-                const auto block = [&](auto V, int64_t j, auto part) {
-                  stencil<R, K, P, V>(part, region, cut.x, from + j, weights.data + j * taps,
-                                      taps * kWidth, bias ? bias + j : nullptr, to + j, stream);
-                  ahead.fetch(P * V * c.step_h * c.step_w);
-                };
-                if (P == 1 && last - first == kGroup * kWidth) {  // sums that wait for each other
-                  return block(Number<(P == 1 ? kGroup : 1)>(), first, Whole{});
-                }
-                for_vectors(first, last,
-                            [&](int64_t j, auto part) { block(Number<1>(), j, part); });
-              });
-            }
-          };
-          const size_t R = region.rows.taps, K = region.cols.taps;
-          R == 3 && K == 3   ? make(Number<3>(), Number<3>())
-          : R == 5 && K == 5 ? make(Number<5>(), Number<5>())
-                             : make(Number<0>(), Number<0>());
-        }
+  parallel_each(all, std::max<int64_t>(1, ceil_div(all, 16)), [&](int64_t i) {
+    const int64_t begin = i % bands * kBand, n = i / bands;
+    const real* image = source + n * c.source_h * row;
+    real* result = target + n * c.target_h * c.target_w * C;
+    Ahead ahead(image + ((begin + kBand) * c.step_h + shape.window.kernel_h / 2) * row,
+                kBand * c.step_h * row, source + shape.batch * c.source_h * row);
+    for (int64_t first = 0; first < C; first += kGroup * kWidth) {
+      const int64_t last = std::min(C, first + kGroup * kWidth);
+      for (const Region& region : parts) {
+        const Cut cut(c, region, begin);
+        const auto make = [&](auto R, auto K) {
+          for (int64_t r = 0; r < cut.y.pixels; ++r) {
+            for_blocks(cut.x.pixels, [&](auto P, int64_t p) {
+              const real* from = image + cut.source + r * cut.y.source + p * cut.x.source;
+              real* to = result + cut.target + r * cut.y.target + p * cut.x.target;
+              const auto block = [&](auto V, int64_t j, auto part) {
+                stencil<R, K, P, V>(part, region, cut.x, from + j, weights.data + j * taps,
+                                    taps * kWidth, bias ? bias + j : nullptr, to + j, stream);
+                ahead.fetch(P * V * c.step_h * c.step_w);
+              };
+              if (P == 1 && last - first == kGroup * kWidth) {  // sums that wait for each other
+                return block(Number<(P == 1 ? kGroup : 1)>(), first, Whole{});
+              }
+              for_vectors(first, last, [&](int64_t j, auto part) { block(Number<1>(), j, part); });
+            });
+          }
+        };
+        const size_t R = region.rows.taps, K = region.cols.taps;
+        R == 3 && K == 3   ? make(Number<3>(), Number<3>())
+        : R == 5 && K == 5 ? make(Number<5>(), Number<5>())
+                           : make(Number<0>(), Number<0>());
       }
     }
     if (stream) finish_stores();

@@ -41,6 +41,7 @@ struct Target {  // C
   int64_t stride = 0;
   bool accumulate = false;
   const real* bias = nullptr;  // that of the first column
+  bool ask = false;            // for its lines before they are written
 };
 struct Ask {  // for what is needed next, in good time
   // The first tile of a row of them asks for what is `behind` its first number of A, the next of
@@ -68,16 +69,18 @@ template <int R, int V, bool kPack, bool kUnit> [[gnu::noinline]] static void ti
   static_assert(R * V + V + 1 <= Isa::kRegisters,
                 "the tile, a row of B and a number of A must stay in registers");
   constexpr int kShare = 3, kPointers = (R + kShare - 1) / kShare;  // rows of A share a pointer
-  Vec sum[R][V];  // in registers, since the loops over them unroll: those have no index
+  const Target c = t.c;  // copied, since for all the compiler knows a store might change t
+  Vec sum[R][V];         // in registers, since the loops over them unroll: those have no index
 #pragma GCC unroll 4
   for (int v = 0; v < V; ++v) {
     Vec first{};
-    if (const real* bias = t.c.bias) {
+    if (const real* bias = c.bias) {
       bias += v * kWidth;
       first = v < V - 1 ? load(bias) : load_first(bias, t.last);
     }
 #pragma GCC unroll 16
     for (int r = 0; r < R; ++r) sum[r][v] = first;
+    for (int r = 0; r < R && c.ask; ++r) __builtin_prefetch(c.data + r * c.stride + v * kWidth);
   }
   const real *b = t.b.data, *ahead = t.ahead;
   const int64_t b_stride = t.b.stride, step = kUnit && V == 1 ? 1 : t.a.step;
@@ -117,7 +120,6 @@ template <int R, int V, bool kPack, bool kUnit> [[gnu::noinline]] static void ti
       ahead += t.ask.outer;
     }
   }
-  const Target c = t.c;  // copied, since for all the compiler knows a store might change t
   const int64_t last = t.last;
   real* to = c.data;
 #pragma GCC unroll 16
@@ -135,16 +137,12 @@ template <int R, int V, bool kPack, bool kUnit> [[gnu::noinline]] static void ti
   }
 }
 
-// With kUnit where that holds.
-template <int R, int V> static void fitting_tile(const Tile& t) {
-  const bool unit = (V == 1 ? t.a.step : t.a.row_stride) == 1;
-  unit ? tile<R, V, false, true>(t) : tile<R, V, false, false>(t);
-}
-
-// The tile of `rows` by V; R counts those there are.
-template <int V, size_t... R> static auto tile_of(int64_t rows, std::index_sequence<R...>) {
-  static constexpr void (*kTiles[])(const Tile&) = {fitting_tile<int(R) + 1, V>...};
-  return kTiles[rows - 1];
+// The tile of `rows` by V for A, with kUnit where that holds; R counts those there are.
+template <int V, size_t... R>
+static auto tile_of(int64_t rows, const Left& a, std::index_sequence<R...>) {
+  static constexpr void (*kTiles[][2])(const Tile&) = {
+      {tile<int(R) + 1, V, false, false>, tile<int(R) + 1, V, false, true>}...};
+  return kTiles[rows - 1][(V == 1 ? a.step : a.row_stride) == 1];
 }
 
 // ---- Blocks: rows of C by panels of one width ---------------------------------------------------
@@ -199,7 +197,7 @@ template <int V> static void run(const Block& block) {
     t.b = pack || !block.packed ? block.tile.b : Right{block.packed, V * kWidth, packed_panel};
     t.c = block.tile.c, t.c.data += i * t.c.stride, t.packed = block.packed;
     const auto make =
-        pack ? tile<R, V, true, false> : tile_of<V>(rows, std::make_index_sequence<R>());
+        pack ? tile<R, V, true, false> : tile_of<V>(rows, t.a, std::make_index_sequence<R>());
     for (int64_t p = 0; p < block.panels; ++p) {
       if (p < t.ask.panels) {
         t.ahead = t.a.data + t.ask.behind + p * (t.depth / 2) * t.a.step;
@@ -278,6 +276,9 @@ inline constexpr int64_t kFar = kMaxVectors < 4 ? 2048 : 4096;
 inline constexpr int64_t kDepth = 512;     // steps of k in a block
 inline constexpr int64_t kTallRows = 528;  // rows of A that share a panel; a multiple of all tiles
 inline constexpr int64_t kFewRows = 16;    // that do not pay for a copy of B
+// Bytes of C that come from memory. Where a panel is not all of its columns, a tile's rows lie
+// apart, and no processor foresees them.
+inline constexpr int64_t kLargeTarget = 1 << 22;
 static_assert(tile_rows(1) <= kFewRows, "the first tile of a copy has all its rows");
 
 // The rows and columns of C that one thread computes, with `steps` of k in a block.
@@ -307,7 +308,8 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
                              .a = {a.data + i * a.row_stride + k0 * a.col_stride, a.row_stride,
                                    a.col_stride},
                              .b = {scratch.data, width, depth * width},
-                             .c = {c + i * ldc + column, ldc, epilogue.accumulate || k0 > 0, bias}},
+                             .c = {c + i * ldc + column, ldc, epilogue.accumulate || k0 > 0, bias,
+                                   bytes_of(M * N) >= kLargeTarget && panels > 1}},
                     .rows = std::min(kTallRows, M - i),
                     .cols = cols,
                     .panels = panels,

@@ -39,9 +39,9 @@ struct Scratch {
 // part.load(from), which also asks for numbers so far behind these, 512 or `more`, that they are
 // there in time: processors foresee what is read next, but during a long computation not enough of
 // it.
-template <class Part>
+template <bool ask = true, class Part>
 [[gnu::always_inline]] static inline Vec load_on(Part part, const real* from, int64_t more = 0) {
-  __builtin_prefetch(from + std::max<int64_t>(512, more));
+  if (ask) __builtin_prefetch(from + std::max<int64_t>(512, more));
   return part.load(from);
 }
 

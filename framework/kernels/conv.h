@@ -60,6 +60,7 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
     packed_at.push_back(packed_at.back() + phase.taps() * groups * depth * wide);
   }
   const Scratch packed(packed_at.back());
+  const bool large = is_large(shape.batch * c.target_h * c.target_w * c.target_channels);
   const int64_t phases = int64_t(c.phases.size());
   parallel_each(phases * groups, 1, [&](int64_t i) {
     const Phase& phase = c.phases[size_t(i / groups)];
@@ -108,7 +109,7 @@ static void correlate(const Convolution& shape, const Correlation& c, const real
                                      int64_t(segments.at.size())},
                                .b = {b + column * total, width, total * width},
                                .c = {nullptr, c.spread_w * c.target_channels, false,
-                                     bias ? bias + at : nullptr}},
+                                     bias ? bias + at : nullptr, large}},
                       .rows = phase.cols,
                       .cols = cols,
                       .panels = panels};

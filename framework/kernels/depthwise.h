@@ -177,9 +177,8 @@ static void depthwise(const Convolution& shape, const Correlation& c, const real
   std::fill_n(weights.data, ceil_div(C, kWidth) * kWidth * taps, real(0));
   for (int64_t i = 0; i < C * taps; ++i) weights.data[turned(i, taps)] = weight[i];
   const std::vector<Region> parts = regions(c, shape.window.kernel_w);
-  // A result that the second cache cannot hold is written past it, which need not read it first.
-  const bool stream =
-      fills_lines(target, C) && bytes_of(shape.batch * c.target_h * c.target_w * C) > 1 << 21;
+  // A large result is written past the second cache, which need not read it first.
+  const bool stream = fills_lines(target, C) && is_large(shape.batch * c.target_h * c.target_w * C);
   const int64_t row = c.source_w * C, bands = ceil_div(c.rows(), kBand), all = shape.batch * bands;
   parallel_each(all, std::max<int64_t>(1, ceil_div(all, 16)), [&](int64_t i) {
     const int64_t begin = i % bands * kBand, n = i / bands;

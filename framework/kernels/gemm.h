@@ -276,9 +276,6 @@ inline constexpr int64_t kFar = kMaxVectors < 4 ? 2048 : 4096;
 inline constexpr int64_t kDepth = 512;     // steps of k in a block
 inline constexpr int64_t kTallRows = 528;  // rows of A that share a panel; a multiple of all tiles
 inline constexpr int64_t kFewRows = 16;    // that do not pay for a copy of B
-// Bytes of C that come from memory. Where a panel is not all of its columns, a tile's rows lie
-// apart, and no processor foresees them.
-inline constexpr int64_t kLargeTarget = 1 << 22;
 static_assert(tile_rows(1) <= kFewRows, "the first tile of a copy has all its rows");
 
 // The rows and columns of C that one thread computes, with `steps` of k in a block.
@@ -309,7 +306,7 @@ static void piece(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const 
                                    a.col_stride},
                              .b = {scratch.data, width, depth * width},
                              .c = {c + i * ldc + column, ldc, epilogue.accumulate || k0 > 0, bias,
-                                   bytes_of(M * N) >= kLargeTarget && panels > 1}},
+                                   is_large(M * N)}},
                     .rows = std::min(kTallRows, M - i),
                     .cols = cols,
                     .panels = panels,

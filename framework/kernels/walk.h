@@ -25,6 +25,8 @@ static constexpr int64_t row_grain(int64_t n) {
 }
 static constexpr int64_t bytes_of(int64_t reals) { return reals * int64_t(sizeof(real)); }
 inline constexpr int64_t kLine = 64 / bytes_of(1);  // numbers in a line of the caches
+// Whether a result has more numbers than the second cache can hold.
+static constexpr bool is_large(int64_t reals) { return bytes_of(reals) > 1 << 21; }
 
 // Memory for one piece of work, from the allocator that keeps it.
 struct Scratch {

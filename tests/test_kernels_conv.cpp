@@ -204,11 +204,23 @@ TEST_CASE("patches, windows as large as the image and beyond it", "[kernels][con
   check_conv({2, 3, 130, 1, window_of(8, 6, 2, 2, 4, 3)});
   check_conv({1, 3, 130, 1, window_of(9, 8, 2, 2, 2, 2)});  // a row is left over
   check_conv({1, 3, 130, 1, window_of(8, 9, 2, 2, 2, 2)});
-  check_conv({1, 3, 130, 1, window_of(8, 8, 2, 2, 2, 2, {1, 1, -1, -1})});  // moved by a pixel
+  check_conv({1, 3, 130, 1, window_of(8, 8, 2, 2, 2, 2, {0, 0, 1, 1}, 2, 2)});  // with holes
+  check_conv({1, 3, 130, 1, window_of(8, 8, 2, 2, 2, 2, {1, 1, -1, -1})});      // moved by a pixel
   check_conv({0, 3, 130, 1, window_of(8, 8, 2, 2, 2, 2)});
 }
 
+TEST_CASE("images of one channel equal their twins", "[kernels][conv]") {
+  for (const int64_t out : {1, 2, 4, 8}) {  // so that each instruction set has some in pairs
+    check_conv({2, 1, out, 1, window_of(11, 9, 3, 3, 2, 1, {1, 1, 1, 1}, 2, 1)});
+    check_conv({2, 1, out, 1, window_of(11, 15, 3, 7, 1, 1, {1, 3, 1, 3})});
+    check_conv({2, 1, out, 1, window_of(19, 9, 7, 3, 1, 1, {1, 1, 1, 1})});
+    check_conv({2, 1, out, 1, window_of(150, 9, 3, 3, 2, 1, {1, 1, 1, 1})});  // bands of rows
+    check_conv({2, 1, out, 1, window_of(150, 9, 3, 3, 1, 1, {1, 1, 1, 1})});
+  }
+}
+
 TEST_CASE("larger convolutions equal their twins", "[kernels][conv]") {
+  check_conv({1, 3, 272, 1, window_of(5, 6, 3, 3)});  // two threads share the outputs unevenly
   check_conv({40, 5, 7, 1, window_of(9, 8, 3, 3, 1, 1, {1, 1, 1, 1})});   // images share a sum
   check_conv({2, 6, 5, 1, window_of(40, 36, 5, 5, 1, 1, {2, 2, 2, 2})});  // as do bands of one
   check_conv({5, 16, 24, 1, window_of(17, 18, 3, 3, 1, 1, {1, 1, 1, 1})});

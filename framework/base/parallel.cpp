@@ -23,6 +23,7 @@ void wait_while_equal(const std::atomic<unsigned>& value, unsigned old, int micr
       __builtin_ia32_pause();
 #endif
     }
+    sched_yield();  // on a busy machine to the one that is waited for
   } while (std::chrono::steady_clock::now() - start < std::chrono::microseconds(microseconds));
   value.wait(old, std::memory_order_acquire);
 }

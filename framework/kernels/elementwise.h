@@ -64,8 +64,9 @@ template <Unary f, bool value>
   return x;
 }
 
-// Loops of few instructions wait for memory, which then does best what it foresees.
-template <Unary f> constexpr bool kLong = f != Unary::affine&& f != Unary::relu;
+// Loops of few instructions wait for memory, which then does best what it foresees. (Other
+// functions of few are rare in networks.)
+template <Unary f> constexpr bool kLong = !(f == Unary::affine || f == Unary::relu);
 
 template <Unary f> static void unary(int64_t n, const real* x, real* y, real p, real q) {
   for_elements(n, 1, 2, [=](int64_t i, auto part) {

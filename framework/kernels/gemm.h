@@ -41,7 +41,7 @@ struct Target {  // C
   int64_t stride = 0;
   bool accumulate = false;
   const real* bias = nullptr;  // that of the first column
-  bool ask = false;            // for its lines before they are written
+  bool ask = false;            // for the lines of a tile before they are written
 };
 struct Ask {  // for what is needed next, in good time
   // The first tile of a row of them asks for what is `behind` its first number of A, the next of
@@ -343,8 +343,8 @@ static int64_t cut(int64_t n, int64_t size, int64_t least) {
   return n;
 }
 
-inline constexpr int64_t kLeastRows = 96, kLeastCols = 4 * kWidth;  // of C in a piece
-inline constexpr int64_t kParts = 8;
+// Rows and columns of C that a piece has at least; parts of a long K.
+inline constexpr int64_t kLeastRows = 96, kLeastCols = 4 * kWidth, kParts = 8;
 
 // For a C so small that a second thread would have no piece of it, or one of short rows: parts of
 // K, which depend on nothing but the sizes, each with a sum of its own.
@@ -376,8 +376,9 @@ static void gemm(const Matrix& a, const Matrix& b, real* c, int64_t ldc, const E
   // and more where A is transposed.
   const bool tall = a.col_stride != 1;
   const int64_t threads = threads_here(), most = tall ? threads : 2 * threads;
-  const int64_t pieces = threads == 1 ? 1 : cut(most, M * N * K, 1 << 19);
-  int64_t across = cut(pieces, N, kLeastCols), down = cut(pieces / across, M, kLeastRows);
+  const int64_t pieces = threads == 1 ? 1 : cut(most, M * N * K, 1 << 17);
+  int64_t across = cut(pieces, N, kLeastCols);
+  int64_t down = cut(pieces / across, M, across > 1 ? kLeastRows : kFewRows);
   while (across % 2 == 0 && M >= 2 * down * kLeastRows && (tall || across * M > 2 * down * N))
     across /= 2, down *= 2;
   const int64_t rows = ceil_div(ceil_div(M, down), 12) * 12;

@@ -38,9 +38,9 @@ struct Scratch {
   ~Scratch() { memory::release(data, bytes); }
 };
 
-// part.load(from), which also asks for numbers so far behind these, 512 or `more`, that they are
-// there in time: processors foresee what is read next, but during a long computation not enough of
-// it.
+// part.load(from), which if `ask` also asks for numbers so far behind these, 512 or `more`, that
+// they are there in time: processors foresee what is read next, but during a long computation not
+// enough of it.
 template <bool ask = true, class Part>
 [[gnu::always_inline]] static inline Vec load_on(Part part, const real* from, int64_t more = 0) {
   if (ask) __builtin_prefetch(from + std::max<int64_t>(512, more));

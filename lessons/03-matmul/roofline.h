@@ -101,21 +101,27 @@ inline std::string roofline(const std::string& title, const Machine& m,
       return left < b.right && b.left < right && std::abs(middle - b.middle) < 15;
     }
   };
-  std::vector<Box> taken = {{kWidth - 150, kWidth, y.place(m.one_lane) - 11}};
+  std::vector<Box> taken = {{kWidth - 150, kWidth, y.place(m.one_lane) - 11},
+                            {kWidth - 250, kWidth, y.place(m.peak) - 11}};
   for (const Dot& dot : dots) {
     const double px = x.place(dot.flops_per_byte), py = y.place(dot.gflops);
     taken.push_back({px - 5, px + 5, py});
     d.elements += fmt::format("<circle cx='{:.1f}' cy='{:.1f}' r='4.5' fill='{}'/>\n", px, py,
                               hex(kCategories[2]));
   }
-  // A name stands right of its dot, or left, below or above where it would lie on something else.
+  // A name stands right of its dot, or where it would lie on something else left, below or above,
+  // or beside it some lines lower.
   for (const Dot& dot : dots) {
     const double px = x.place(dot.flops_per_byte), py = y.place(dot.gflops);
     const double wide = 7 * double(dot.name.size());
-    const std::array<Box, 4> places = {{{px + 9, px + 9 + wide, py},
-                                        {px - 9 - wide, px - 9, py},
-                                        {px - wide / 2, px + wide / 2, py + 16},
-                                        {px - wide / 2, px + wide / 2, py - 16}}};
+    std::vector<Box> places = {{px + 9, px + 9 + wide, py},
+                               {px - 9 - wide, px - 9, py},
+                               {px - wide / 2, px + wide / 2, py + 16},
+                               {px - wide / 2, px + wide / 2, py - 16}};
+    for (int lower = 16; lower <= 48; lower += 16) {
+      places.push_back({px + 9, px + 9 + wide, py + lower});
+      places.push_back({px - 9 - wide, px - 9, py + lower});
+    }
     const auto best = std::ranges::find_if(places, [&](const Box& place) {
       return std::ranges::none_of(taken, [&](const Box& box) { return box.touches(place); });
     });

@@ -90,12 +90,15 @@ inline void by_hand(Report& report) {
   report.claim("the sum written out is what conv2d gives", sum == double(y.values()[1]));
 }
 
-inline void filters(Report& report, const std::string& path) {
+inline void filters(Report& report, const std::optional<Tensor>& photograph) {
   fmt::print("\n1. What a filter does\n\n");
   by_hand(report);
 
   const NoGrad no_grad;
-  const Tensor photo = reduced(load_photograph(path), 320);
+  if (!photograph) {
+    fmt::print("   No photograph here (make data-photograph, or --photo FILE): a drawn picture.\n");
+  }
+  const Tensor photo = reduced(photograph ? *photograph : drawn_picture(), 320);
   const int h = int(photo.dim(1)), w = int(photo.dim(2));
   const Tensor even = full({1, 9, 9, 1}, 0.5);
   const bool kept = largest_difference(conv2d(even, blur()), full({1, 5, 5, 1}, 0.5)) < 1e-6 &&
@@ -127,7 +130,7 @@ inline void filters(Report& report, const std::string& path) {
   write_file(report.path("filters.png"), encode_png(lesson02::grid(panels, {.columns = 3})));
   fmt::print(
       "   {}: the picture, blurred three times, sharpened; its slopes to the right\n"
-      "   and down (red: brighter, blue: darker), and its edges\n",
+      "   and down (red: brighter, blue: darker), and its edges (the darker, the stronger)\n",
       report.path("filters.png"));
 }
 

@@ -44,6 +44,12 @@ ImageData chosen(ImageData data, const Settings& settings, const SharedOptions& 
   }
   const int64_t wanted = settings.images > 0 ? settings.images : shared.quick ? 5000 : all;
   data.train = first(data.train, std::min(wanted, all - held_out));
+  if (data.train.size() < shared.batch) {
+    throw UsageError(
+        fmt::format("{} training images make no batch of {}: give more --images, or "
+                    "a smaller --batch",
+                    data.train.size(), shared.batch));
+  }
   if (settings.shuffle_labels) {
     Random random(shared.seed, 7);
     const std::vector<int32_t> labels = data.train.labels;
@@ -130,13 +136,14 @@ int main(int argc, char** argv) {
       return settings.part == "all" || settings.part == part;
     };
     // First of all: nothing runs, and no folder is made, without.
-    if (runs("filters") && !settings.photo.empty()) lesson04::load_photograph(settings.photo);
+    std::optional<Tensor> photograph;
+    if (runs("filters")) photograph = lesson04::load_photograph(settings.photo);
     std::optional<ImageData> data;
     if (runs("network")) {
       data = chosen(lesson02::load_images(cli.shared.data, cli.shared.seed), settings, cli.shared);
     }
     Report report(cli, kRecords);
-    if (runs("filters")) lesson04::filters(report, settings.photo);
+    if (runs("filters")) lesson04::filters(report, photograph);
     if (runs("ladder")) lesson04::ladder(report, cli.shared.seed);
     if (runs("seen")) lesson04::receptive_fields(report, cli.shared.seed);
     if (runs("seen")) lesson04::pooling(report);

@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <optional>
 
 #include "kindling.h"
 
@@ -15,14 +16,17 @@ using namespace kindling;
 
 // A file of PNG, JPEG or another format that stb knows, as one grey image [1, H, W, 1] of 0 .. 1.
 inline Tensor read_photograph(const std::string& path) {
-  if (!std::filesystem::exists(path)) {
+  if (!std::filesystem::is_regular_file(path)) {
     throw UsageError(path + ": there is no such file. Give --photo a PNG or JPEG, or leave it out");
   }
   int w = 0, h = 0, channels = 0;
   const std::unique_ptr<uint8_t, void (*)(void*)> bytes(
       stbi_load(path.c_str(), &w, &h, &channels, 1), stbi_image_free);
-  ENSURE(bytes, "{}: not an image that can be read ({}). It is damaged, or neither PNG nor JPEG",
-         path, stbi_failure_reason());
+  ENSURE(
+      bytes,
+      "{}: not an image that can be read. It is damaged, or neither PNG nor JPEG. Fetch it again "
+      "(make data-photograph), or give --photo another",
+      path);
   Tensor image({1, h, w, 1});
   std::transform(bytes.get(), bytes.get() + image.size(), image.mutable_data(),
                  [](uint8_t byte) { return real(byte) / 255; });
@@ -57,9 +61,9 @@ inline Tensor reduced(Tensor image, int64_t widest) {
   return image;
 }
 
-// `path`, or if it is empty the photograph that `make data-photograph` fetches, or the drawing, and
-// then it says so.
-inline Tensor load_photograph(const std::string& path) {
+// `path`, or if it is empty the photograph that `make data-photograph` fetches; if that is not
+// there, nothing.
+inline std::optional<Tensor> load_photograph(const std::string& path) {
   if (!path.empty()) {
     const Tensor image = read_photograph(path);
     ENSURE(image.dim(1) >= 5 && image.dim(2) >= 5,
@@ -73,8 +77,7 @@ inline Tensor load_photograph(const std::string& path) {
     const std::string file = folder + "/chelsea.png";
     if (std::filesystem::exists(file)) return read_photograph(file);
   }
-  fmt::print("   No photograph here (make data-photograph, or --photo FILE): a drawn picture.\n");
-  return drawn_picture();
+  return std::nullopt;
 }
 
 }  // namespace lesson04

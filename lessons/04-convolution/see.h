@@ -82,16 +82,22 @@ inline void show_moved(Report& report, Layer& model, bool is_lenet, const ImageS
   fmt::print("\n");
   if (is_lenet && !other.empty()) {
     const double loss = here[0] - here[2], its = other[0] - other[2];
+    const bool learned = here[0] > 50;  // who learned nothing loses nothing
     report.claim(fmt::format("moved by 2 pixels it loses {:.1f} points, the recorded perceptrons "
-                             "{:.1f}",
-                             loss, its),
-                 loss < its && here[0] > 50);  // one that learned nothing loses nothing
+                             "{:.1f}{}",
+                             loss, its,
+                             learned ? ""
+                                     : fmt::format("; but where nothing is moved only {:.0f} % are "
+                                                   "right, so that says nothing",
+                                                   here[0])),
+                 loss < its && learned);
   }
   for (size_t i = 0; i < here.size(); ++i) report.note(fmt::format("moved_{}", i), here[i]);
   const lesson01::Chart chart{.title = "Test images moved by some pixels",
                               .x_label = "pixels up, down, left or right",
                               .y_label = "% right"};
   write_file(report.path("moved.svg"), line_chart(chart, lines));
+  fmt::print("   {}: these numbers drawn\n", report.path("moved.svg"));
 }
 
 // Pictures below each other, on white.
@@ -145,6 +151,10 @@ inline void show_learned(Report& report, Sequential& net, const ImageSet& test) 
   Random unused(0);
   const Tensor image = test.batch(std::array{int32_t{0}}, unused).x;
   write_file(report.path("maps.png"), encode_png(feature_maps(net, image)));
+  fmt::print(
+      "   {}: the filters of the first layer\n"
+      "   {}: an image, and what they and those of the second make of it\n",
+      report.path("learned.png"), report.path("maps.png"));
 }
 
 // Seconds that forward and backward of one batch take here; the weights stay as they are.

@@ -130,7 +130,8 @@ TEST_CASE("photograph: a file as grey numbers, and the drawing") {
   CHECK_THROWS_AS(read_photograph(path + "x"), UsageError);
   write_text(folder.path() / "text.png", "not a picture");
   CHECK_THROWS_WITH(read_photograph((folder.path() / "text.png").string()),
-                    ContainsSubstring("text.png: not an image that can be read"));
+                    ContainsSubstring("text.png: not an image that can be read") &&
+                        ContainsSubstring("make data-photograph"));
   CHECK_THROWS_WITH(load_photograph(path), ContainsSubstring("3 x 2 pixels"));
 
   const Tensor drawing = drawn_picture();
@@ -370,6 +371,11 @@ TEST_CASE("lesson 04: usage errors, missing data, and a picture that is none") {
   CHECK_THAT(missing.output, ContainsSubstring("make data-mnist"));
   CHECK(run(out, "--part filters --photo nothing.png").code == 2);
   CHECK(run(out, "--part filters --photo Makefile").code == 1);
+  const CommandResult few = run(out, "--data digits --part network --images 100 --batch 101");
+  CHECK(few.code == 2);
+  CHECK_THAT(few.output, ContainsSubstring("100 training images make no batch of 101: give"));
+  CHECK(run(out, "--quick --data digits --part network --images 100 --batch 100 --epochs 1").code ==
+        3);
 }
 
 TEST_CASE("lesson 04: without a photograph it draws one and says so") {
